@@ -1,0 +1,40 @@
+# Thin names for cargo commands; every target works on a fresh machine with a Rust toolchain.
+.PHONY: dev test check platforms size browser bench audit
+
+CARGO ?= cargo
+LECTERN = $(CARGO) run --quiet --locked --package tools --bin lectern --
+
+# Serve everything on http://localhost:3000, with a database and a book of its own.
+dev:
+	$(LECTERN) dev $(ARGS)
+
+# Every test: units, routes against a real Postgres, and the built functions themselves.
+test:
+	$(LECTERN) setup --tests
+	$(CARGO) test --locked --workspace $(ARGS)
+
+# What a change must pass before the tests.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+# The Vercel build and the SAM template, checked with the vendors' own tools.
+platforms:
+	scripts/platforms
+
+# Size, memory and CPU of every function's release binary.
+size:
+	scripts/size
+
+# The reader's page in a real browser, against `lectern dev`.
+browser:
+	scripts/browser
+
+# How fast a large shelf opens and answers.
+bench:
+	$(CARGO) bench --locked --package shared --bench shelf
+
+# Licences, sources and duplicates of the dependencies.
+audit:
+	$(CARGO) deny --locked check bans licenses sources

@@ -1,0 +1,33 @@
+//! Everything that Lectern's functions share.
+//!
+//! A request enters through [`http`], is understood by one room (`auth`, `chat`, …) and
+//! leaves through [`http`] again. Rooms call only downwards: route files → `chat` →
+//! {`conversations`, `retrieval`, `llm`, `auth`} → `db` → {`app`, `config`, `error`}.
+
+pub mod app;
+pub mod auth;
+pub mod chat;
+pub mod config;
+pub mod conversations;
+pub mod db;
+mod error;
+pub mod http;
+pub mod llm;
+pub mod retrieval;
+pub mod telemetry;
+pub mod tls;
+pub mod wire;
+
+pub use app::App;
+pub use error::{Error, FieldError, Result};
+
+/// Every route of the bundle, for the dev server and the tests.
+pub fn routes() -> http::Route {
+    http::health::route()
+        .merge(auth::register::route())
+        .merge(auth::login::route())
+        .merge(chat::send::route())
+        .merge(chat::stream::route())
+        .merge(conversations::save::route())
+        .merge(retrieval::query::route())
+}
