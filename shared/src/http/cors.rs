@@ -1,0 +1,38 @@
+//! Which web pages may call us. The code answers on every host, never a front door.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::config::Env;
+
+/// `ALLOWED_ORIGINS`: comma-separated, exact, or `*` for every page; none when unset.
+/// Tokens travel in a header and never in a cookie, so credentials are never allowed.
+pub(super) fn layer(env: &Env) -> CorsLayer {
+    let named: Vec<HeaderValue> = env
+        .get("ALLOWED_ORIGINS")
+        .unwrap_or_default()
+        .split(',')
+        .map(|origin| origin.trim().trim_end_matches('/'))
+        .filter(|origin| !origin.is_empty())
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    let origins = if named.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(named)
+    };
+    let exposed = ["x-message-id", "x-request-id", "retry-after"];
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .max_age(Duration::from_secs(3600))
+}

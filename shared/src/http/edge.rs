@@ -1,0 +1,156 @@
+//! What happens to every request on every platform, before and after its route.
+
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request},
+    http::{HeaderValue, Uri, request::Parts, uri::PathAndQuery},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Problem, Route, Tasks, cors};
+use crate::{App, Error};
+
+/// The platform's limit on a request, less what we need to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Seconds an answer may take when `AGENT_TIMEOUT` is unset.
+const AGENT_TIMEOUT_S: u64 = 30;
+
+/// What belongs to one request.
+#[derive(Clone)]
+pub struct Call {
+    /// `UUIDv7`, in the `x-request-id` header, in problem details and in every log line.
+    pub request_id: Uuid,
+    /// The moment after which nobody waits for the answer.
+    pub deadline: Instant,
+    /// Work that outlives the handler.
+    pub tasks: Tasks,
+}
+
+/// How long the platform lets a request run, put into the request by the platform's file.
+#[derive(Clone, Copy)]
+pub(super) struct PlatformDeadline(pub Instant);
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let missing = || Error::Internal("a route was called past the edge".to_owned());
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| missing().into())
+    }
+}
+
+/// Gives routes their app and puts the whole edge around them.
+///
+/// The outer router matches nothing, so that the path can still be changed before the inner
+/// one looks at it.
+pub fn mount(routes: Route, app: &'static App) -> Router {
+    let inner = routes
+        .fallback(|| async { Problem::no_such_route() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .with_state(app)
+        .layer(from_fn(guard))
+        .layer(cors::layer(app.env()));
+    Router::new().fallback_service(inner).layer(from_fn_with_state(app, enter))
+}
+
+/// The outermost step: a plain path, an id, a deadline; afterwards one log line.
+async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let internal: Vec<_> = request
+        .headers()
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-vercel-internal-"))
+        .cloned()
+        .collect();
+    for name in internal {
+        request.headers_mut().remove(name);
+    }
+    *request.uri_mut() = without_trailing_slash(request.uri());
+
+    let tasks = request.extensions().get::<Tasks>().cloned().unwrap_or_default();
+    let request_id = Uuid::now_v7();
+    let call = Call { request_id, deadline: deadline(&app, &request, began), tasks };
+    request.extensions_mut().insert(call.clone());
+
+    let span = tracing::info_span!("request", %request_id);
+    async move {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let mut response = next.run(request).await;
+        let status = response.status().as_u16();
+        // A path that we do not know may hold anything, so it is not logged.
+        let path = if status == 404 { "unknown" } else { &path };
+        let ms = began.elapsed().as_millis() as u64;
+        tracing::info!(%method, path, status, ms, "answered");
+        let id = HeaderValue::try_from(request_id.to_string()).expect("a UUID is ASCII");
+        response.headers_mut().insert("x-request-id", id);
+        response.map(|body| call.tasks.hold(body))
+    }
+    .instrument(span)
+    .await
+}
+
+/// Around the route: a panic becomes a 500, an error becomes problem details and, when it is
+/// ours, one log line.
+async fn guard(call: Call, request: Request, next: Next) -> Response {
+    let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => Error::Internal("a handler panicked".to_owned()).into_response(),
+    };
+    Problem::render(response, call.request_id)
+}
+
+/// The smaller of `AGENT_TIMEOUT` and the platform's limit less [`FAREWELL`].
+fn deadline(app: &App, request: &Request, began: Instant) -> Instant {
+    let seconds =
+        app.env().parse("AGENT_TIMEOUT", AGENT_TIMEOUT_S).unwrap_or_else(|err| {
+            tracing::error!("{err}");
+            AGENT_TIMEOUT_S
+        });
+    // An hour is longer than any platform allows, and keeps the sum from overflowing.
+    let ours = began + Duration::from_secs(seconds.min(3600));
+    match request.extensions().get::<PlatformDeadline>() {
+        Some(PlatformDeadline(theirs)) => {
+            ours.min(theirs.checked_sub(FAREWELL).unwrap_or(began))
+        }
+        None => ours,
+    }
+}
+
+/// The path and query alone (Lambda's URIs are absolute), without slashes at the path's end:
+/// a redirect would make clients POST twice and drop their token.
+fn without_trailing_slash(uri: &Uri) -> Uri {
+    let path = uri.path().trim_end_matches('/');
+    let path = if path.is_empty() { "/" } else { path };
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(target).map_or_else(|_| uri.clone(), Uri::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_trailing_slash;
+
+    #[test]
+    fn slashes_at_the_end_and_the_host_go_and_the_query_stays() {
+        for (given, kept) in [
+            ("https://host/api/v1/chat/?a=1", "/api/v1/chat?a=1"),
+            ("/health//", "/health"),
+            ("/", "/"),
+            ("*", "*"),
+        ] {
+            assert_eq!(without_trailing_slash(&given.parse().unwrap()).to_string(), kept);
+        }
+    }
+}

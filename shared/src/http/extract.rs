@@ -1,0 +1,174 @@
+//! What handlers take from a request, with our words when it does not fit.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Problem;
+use crate::{
+    App, Error,
+    auth::{Caller, Credentials},
+};
+
+/// The most that a body may hold, on every platform: 1 MiB.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// A JSON body, coming or going.
+pub struct Json<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !says_json(request.headers()) {
+            return Err(Problem::not_json());
+        }
+        let bytes = whole(request.into_body()).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json"
+        || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+async fn whole(body: Body) -> Result<Bytes, Problem> {
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(err) if err.is::<LengthLimitError>() => Err(Problem::too_large(BODY_LIMIT)),
+        Err(_) => Err(Error::Malformed("The body broke off.".to_owned()).into()),
+    }
+}
+
+/// Parses a body; what is wrong is said by field and never repeats a value.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Error::Malformed("The body is not UTF-8.".to_owned()))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value =
+        serde_path_to_error::deserialize(&mut json).map_err(|err| refusal(&err))?;
+    json.end()
+        .map_err(|_| Error::Malformed("There is text after the JSON.".to_owned()))?;
+    Ok(value)
+}
+
+fn refusal(err: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let inner = err.inner();
+    if !inner.is_data() {
+        let (line, column) = (inner.line(), inner.column());
+        return Error::Malformed(format!(
+            "The body is not valid JSON (line {line}, column {column})."
+        ));
+    }
+    let said = inner.to_string();
+    let mut field = err.path().to_string();
+    // serde quotes what it found, so only what we wrote ourselves is taken from its words.
+    if let Some(rest) = said.strip_prefix("missing field `") {
+        let name = rest.split('`').next().unwrap_or_default();
+        if field == "." {
+            field.clear();
+        } else {
+            field.push('.');
+        }
+        return Error::invalid(field + name, "is missing");
+    }
+    if field == "." {
+        "body".clone_into(&mut field);
+    }
+    let expected = said.rsplit_once(", expected ").map(|(_, rest)| rest);
+    let expected = expected.and_then(|it| it.split(" at line ").next());
+    match expected {
+        Some(expected) if !expected.contains("struct ") => {
+            Error::invalid(field, format!("must be {expected}"))
+        }
+        _ => Error::invalid(field, "has the wrong form"),
+    }
+}
+
+/// Who is asking, after their token or key was checked.
+pub struct Who(pub Caller);
+
+impl FromRequestParts<&'static App> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &&'static App,
+    ) -> Result<Self, Problem> {
+        let given = credentials(&parts.headers);
+        Ok(Self(app.access().await?.identify(&given, || app.signer()).await?))
+    }
+}
+
+/// What the headers say about the caller. A header that cannot be read is kept as an empty
+/// word, which matches nothing: somebody who tried to sign in is never taken for a guest.
+pub(super) fn credentials(headers: &HeaderMap) -> Credentials {
+    let text = |name| headers.get(name).map(|it| it.to_str().unwrap_or_default().trim());
+    let bearer = text("authorization").map(|value| {
+        let (scheme, token) = value.split_once(' ').unwrap_or_default();
+        let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
+        token.to_owned()
+    });
+    Credentials { bearer, api_key: text("x-api-key").map(str::to_owned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::parse;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its form is looked at")]
+    struct Body {
+        message: Message,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its form is looked at")]
+    struct Message {
+        content: String,
+    }
+
+    fn said(body: &str) -> String {
+        parse::<Body>(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_its_value_is_not_repeated() {
+        assert_eq!(said(r#"{"message":{}}"#), "message.content is missing.");
+        assert_eq!(said("{}"), "message is missing.");
+        assert_eq!(
+            said(r#"{"message":{"content":{"secret, expected x":1}}}"#),
+            "message.content must be a string."
+        );
+        assert_eq!(said(r#"{"message":"hunter2"}"#), "message has the wrong form.");
+        assert_eq!(said("[1]"), "message has the wrong form.");
+    }
+
+    #[test]
+    fn broken_json_is_malformed() {
+        assert!(said("{").starts_with("The body is not valid JSON"), "{}", said("{"));
+        assert!(said(r#"{"message":{"content":"x"}} y"#).contains("after the JSON"));
+        assert_eq!(
+            parse::<Body>(b"\"\xff\"").unwrap_err().to_string(),
+            "The body is not UTF-8."
+        );
+        assert!(said(&"[".repeat(10_000)).starts_with("The body is not valid JSON"));
+    }
+}

@@ -1,0 +1,143 @@
+//! [`Error`] as the caller sees it: RFC 9457 problem details. The only status codes.
+
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{Error, FieldError};
+
+/// A refusal on its way to the caller. It travels as an extension of an empty response, and
+/// [`Problem::render`] writes its body at the edge, where the request's id is known.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after_s: Option<u64>,
+    /// For the log, once, where the problem is rendered.
+    cause: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, code, detail, errors: vec![], retry_after_s: None, cause: None }
+    }
+
+    /// 404 for a path that is not ours.
+    pub(super) fn no_such_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this address.")
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "This address does not take this method.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    }
+
+    /// 413.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let detail = format!("The body is larger than {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// 415.
+    pub(super) fn not_json() -> Self {
+        let detail = "Send the body as application/json.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
+    }
+
+    /// Writes the body of a response that carries a problem; others pass.
+    pub(super) fn render(mut response: Response, request_id: Uuid) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Self>() else {
+            return response;
+        };
+        if let Some(cause) = &problem.cause {
+            tracing::error!(code = problem.code, cause, "request failed");
+        }
+        let mut body = json!({
+            "type": "about:blank",
+            "title": problem.status.canonical_reason(),
+            "status": problem.status.as_u16(),
+            "code": problem.code,
+            "detail": problem.detail,
+            "message": problem.detail,
+            "request_id": request_id,
+        });
+        if !problem.errors.is_empty() {
+            body["errors"] = json!(problem.errors);
+        }
+        let (mut parts, _) = response.into_parts();
+        let (written, body) = Json(body).into_response().into_parts();
+        parts.headers.extend(written.headers);
+        let kind = HeaderValue::from_static("application/problem+json");
+        parts.headers.insert(header::CONTENT_TYPE, kind);
+        // axum has set the length of the empty body that the problem travelled in.
+        parts.headers.remove(header::CONTENT_LENGTH);
+        Response::from_parts(parts, body)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(err: Error) -> Self {
+        use StatusCode as S;
+        let detail = err.to_string();
+        let status = match &err {
+            Error::Malformed(_) => S::BAD_REQUEST,
+            Error::Invalid(_) => S::UNPROCESSABLE_ENTITY,
+            Error::Unauthorized | Error::WrongCredentials => S::UNAUTHORIZED,
+            Error::Forbidden => S::FORBIDDEN,
+            Error::NotFound(_) => S::NOT_FOUND,
+            Error::EmailTaken | Error::KeyReused => S::CONFLICT,
+            Error::TooMany { .. } => S::TOO_MANY_REQUESTS,
+            Error::Unavailable { .. } | Error::Misconfigured(_) => S::SERVICE_UNAVAILABLE,
+            Error::Timeout => S::GATEWAY_TIMEOUT,
+            Error::Internal(_) => S::INTERNAL_SERVER_ERROR,
+        };
+        // What a 5xx says to the caller is ours alone; the inner words are for the log.
+        let detail = match &err {
+            Error::Internal(_) => "Something went wrong on our side.".to_owned(),
+            Error::Misconfigured(_) => {
+                "This service is not set up completely.".to_owned()
+            }
+            _ => detail,
+        };
+        let mut problem = Self::new(status, err.code(), detail);
+        problem.cause = status.is_server_error().then(|| err.chain());
+        match err {
+            Error::Invalid(fields) => problem.errors = fields,
+            Error::TooMany { retry_after } => {
+                problem.retry_after_s = Some(retry_after.as_secs().max(1));
+            }
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(self);
+        response.map(|_| Body::empty())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

@@ -1,0 +1,39 @@
+//! Server-sent events, written so that nothing on the way holds them back.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, StreamExt, stream};
+
+/// How long a stream may be silent before a comment says that we are still there: proxies
+/// and phones close what they believe dead.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// A stream of JSON payloads as `data:` events. It never fails: what can go wrong is an
+/// event too.
+pub fn response(payloads: impl Stream<Item = String> + Send + 'static) -> Response {
+    let chunks = with_pings(payloads.map(|json| format!("data: {json}\n\n")).boxed());
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(chunks.map(Ok::<_, Infallible>))).into_response()
+}
+
+/// One newline after the comment: two would be an (empty) event to some readers.
+fn with_pings(
+    events: stream::BoxStream<'static, String>,
+) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold(events, |mut events| async {
+        match tokio::time::timeout(PING_EVERY, events.next()).await {
+            Ok(Some(event)) => Some((Bytes::from(event), events)),
+            Ok(None) => None,
+            Err(_) => Some((Bytes::from_static(b": ping\n"), events)),
+        }
+    })
+}
