@@ -1,0 +1,13 @@
+//! Who is asking: accounts, passwords, tokens.
+
+pub mod access;
+pub mod email;
+mod hmac;
+pub mod login;
+pub mod password;
+pub mod register;
+mod token;
+pub mod users;
+
+pub use access::{Access, Caller, Credentials, Subject};
+pub use token::Signer;
