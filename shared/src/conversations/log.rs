@@ -1,0 +1,74 @@
+//! The table `interaction_logs`, and the day's count of model answers.
+
+use tokio_postgres::types::Type;
+
+use super::{
+    Exchange,
+    store::{clean, clean_json},
+};
+use crate::{
+    Result,
+    db::{self, Pool},
+};
+
+/// Counts one more model answer today (UTC) and says how many there were with it.
+/// Not repeated when the connection dies: it could count twice.
+pub async fn count_answer(db: &Pool) -> Result<i64> {
+    let client = db.client().await?;
+    let row = client
+        .query_typed_one(
+            "insert into daily_answers (day, answers)
+             values ((clock_timestamp() at time zone 'UTC')::date, 1)
+             on conflict (day) do update
+             set answers = daily_answers.answers + 1
+             returning answers",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// The log row of a guest's exchange: all that is kept of it.
+pub(super) async fn write(db: &Pool, exchange: &Exchange) -> Result<()> {
+    let (question, answer) = (clean(&exchange.question), clean(&exchange.answer));
+    let sources = clean_json(&exchange.sources);
+    let usage = clean_json(&exchange.usage);
+    let metadata = clean_json(&exchange.metadata);
+    let took_ms = took_ms(exchange);
+    db::retry(|| async {
+        let client = db.client().await?;
+        client
+            .execute_typed(
+                "insert into interaction_logs (
+                   id, request_content, response_content, request_timestamp,
+                   response_timestamp, response_time_ms, first_token_ms, agent_model,
+                   sources, usage, error_code, metadata)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                 on conflict (id) do nothing",
+                &[
+                    (&exchange.id, Type::UUID),
+                    (&question, Type::TEXT),
+                    (&answer, Type::TEXT),
+                    (&exchange.asked_at, Type::TIMESTAMPTZ),
+                    (&exchange.answered_at, Type::TIMESTAMPTZ),
+                    (&took_ms, Type::INT4),
+                    (&exchange.first_token_ms, Type::INT4),
+                    (&exchange.model, Type::TEXT),
+                    (&sources, Type::JSONB),
+                    (&usage, Type::JSONB),
+                    (&exchange.error_code, Type::TEXT),
+                    (&metadata, Type::JSONB),
+                ],
+            )
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Milliseconds from the question to the end of the answer; never negative, whatever the
+/// clock did in between.
+pub(super) fn took_ms(exchange: &Exchange) -> i32 {
+    let took = (exchange.answered_at - exchange.asked_at).whole_milliseconds();
+    took.clamp(0, i32::MAX.into()) as i32
+}

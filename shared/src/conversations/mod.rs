@@ -1,0 +1,77 @@
+//! What was asked and answered, for as long as we keep it.
+
+pub mod fallback;
+mod idempotency;
+pub mod log;
+pub mod save;
+pub mod store;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A user's older conversations give way to newer ones.
+pub const KEPT_PER_USER: i64 = 50;
+
+/// Whose exchange it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// `users.id`, from a token.
+    User(Uuid),
+    /// A user that a trusted server named: our id or a subject of its own; made if unknown.
+    Named(String),
+    /// Nothing is kept but the log row.
+    Guest,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Whole.
+    Complete,
+    /// Cut short, with what there was.
+    Interrupted,
+    /// No answer: only the log keeps it.
+    Failed,
+}
+
+/// One question with its answer, complete enough to be stored later by `lectern replay`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exchange {
+    /// `UUIDv7` of the answer: its message's id and its log row's id. Storing the same id
+    /// twice is storing it once.
+    pub id: Uuid,
+    /// `UUIDv7` of the question's message.
+    pub question_id: Uuid,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The conversation, new or old; `None` for guests.
+    pub conversation_id: Option<Uuid>,
+    /// The reader's words.
+    pub question: String,
+    /// The answer as it left the server.
+    pub answer: String,
+    /// `sources` as in the contract.
+    pub sources: Value,
+    /// How it ended.
+    pub status: Status,
+    /// When the question came.
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+    /// When the answer was finished.
+    #[serde(with = "time::serde::rfc3339")]
+    pub answered_at: OffsetDateTime,
+    /// Milliseconds from the question to the first text.
+    pub first_token_ms: Option<i32>,
+    /// The model that wrote it (`extractive` for none).
+    pub model: String,
+    /// `usage` as in the contract.
+    pub usage: Value,
+    /// A stable word when it failed.
+    pub error_code: Option<String>,
+    /// What else the log keeps: `degraded`, `refused`, `reason`, `book_version`, …
+    pub metadata: Value,
+}

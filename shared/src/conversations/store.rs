@@ -1,0 +1,371 @@
+//! The tables `conversations` and `messages`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{Exchange, KEPT_PER_USER, Owner, Status};
+use crate::{
+    Error, Result,
+    db::{self, Pool},
+};
+
+/// One earlier turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// `true` for the reader, `false` for us.
+    pub by_reader: bool,
+    /// What was said.
+    pub text: String,
+}
+
+/// The newest turns of a conversation that fit `budget_chars` characters, oldest first.
+/// [`crate::Error::NotFound`] when it does not exist or is not the owner's;
+/// [`crate::Error::Unauthorized`] when the owner's account is gone.
+pub async fn memory(
+    db: &Pool,
+    owner: &Owner,
+    conversation: Option<Uuid>,
+    budget_chars: usize,
+) -> Result<Vec<Turn>> {
+    let Some((user_id, subject)) = key(owner)? else {
+        return match conversation {
+            None => Ok(Vec::new()),
+            Some(_) => Err(Error::NotFound("conversation")),
+        };
+    };
+    let budget = i64::try_from(budget_chars).unwrap_or(i64::MAX);
+    let row = db::retry(|| async {
+        let client = db.client().await?;
+        // The window's sum stops at the first turn that does not fit, so that no hole is left.
+        let row = client
+            .query_typed_one(
+                "with owner as (
+                   select id from users where id = $1
+                   union all
+                   select id from users where issuer = 'service' and subject = $2
+                   limit 1
+                 ), found as (
+                   select id from conversations
+                   where id = $3 and user_id = (select id from owner)
+                 ), newest as (
+                   select seq, role = 'user' as by_reader, content ->> 'text' as text
+                   from messages
+                   where conversation_id = (select id from found)
+                   order by seq desc
+                   limit 200
+                 ), fitting as (
+                   select seq, by_reader, text,
+                     sum(length(text)) over (order by seq desc) as so_far
+                   from newest
+                 )
+                 select
+                   exists (select 1 from owner) as known,
+                   exists (select 1 from found) as found,
+                   coalesce(
+                     (select jsonb_agg(
+                        jsonb_build_object('by_reader', by_reader, 'text', text)
+                        order by seq)
+                      from fitting
+                      where so_far <= $4),
+                     '[]') as turns",
+                &[
+                    (&user_id, Type::UUID),
+                    (&subject, Type::TEXT),
+                    (&conversation, Type::UUID),
+                    (&budget, Type::INT8),
+                ],
+            )
+            .await?;
+        Ok(row)
+    })
+    .await?;
+    let (known, found): (bool, bool) = (row.get("known"), row.get("found"));
+    match owner {
+        // A name that is new gets its account with the first save.
+        Owner::User(_) if !known => Err(Error::Unauthorized),
+        _ if conversation.is_some() && !found => Err(Error::NotFound("conversation")),
+        _ => serde_json::from_value(row.get("turns"))
+            .map_err(|err| Error::Internal(format!("turns were not read: {err}"))),
+    }
+}
+
+/// What a save did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The owner's `users.id`; `None` for a guest.
+    pub user_id: Option<Uuid>,
+}
+
+/// Stores the exchange and its log row, and forgets all but the owner's newest
+/// [`super::KEPT_PER_USER`] conversations, in one transaction. `at` is the moment that counts
+/// for retention: `None` means the database's clock (a live save), `Some` an exchange that
+/// comes home late, which never evicts a newer conversation. Storing the same id twice is
+/// storing it once.
+///
+/// [`Error::NotFound`] for somebody else's conversation and [`Error::Unauthorized`] for an
+/// account that is gone; then nothing is stored.
+pub async fn save(
+    db: &Pool,
+    exchange: &Exchange,
+    at: Option<OffsetDateTime>,
+) -> Result<Saved> {
+    let Some((user_id, subject)) = key(&exchange.owner)? else {
+        super::log::write(db, exchange).await?;
+        return Ok(Saved { user_id: None });
+    };
+    // Made before the first attempt, so that the second one means the same account.
+    let new_user = Uuid::now_v7();
+    let kept = exchange.status != Status::Failed;
+    let conversation = exchange.conversation_id;
+    let title = title(&exchange.question);
+    let status =
+        if exchange.status == Status::Interrupted { "interrupted" } else { "complete" };
+    let (question, answer) = (clean(&exchange.question), clean(&exchange.answer));
+    let sources = clean_json(&exchange.sources);
+    let usage = clean_json(&exchange.usage);
+    let metadata = clean_json(&exchange.metadata);
+    let took_ms = super::log::took_ms(exchange);
+    let others = KEPT_PER_USER - 1;
+
+    let rows = db::retry(|| async {
+        let client = db.client().await?;
+        let [_, _, saved] = db::transaction(
+            &client,
+            [
+                (
+                    ACCOUNT,
+                    &[
+                        (&new_user, Type::UUID),
+                        (&user_id, Type::UUID),
+                        (&subject, Type::TEXT),
+                    ],
+                ),
+                (LOCK, &[(&user_id, Type::UUID), (&subject, Type::TEXT)]),
+                (
+                    SAVE,
+                    &[
+                        (&user_id, Type::UUID),
+                        (&subject, Type::TEXT),
+                        (&exchange.id, Type::UUID),
+                        (&conversation, Type::UUID),
+                        (&at, Type::TIMESTAMPTZ),
+                        (&kept, Type::BOOL),
+                        (&others, Type::INT8),
+                        (&title, Type::TEXT),
+                        (&exchange.question_id, Type::UUID),
+                        (&question, Type::TEXT),
+                        (&answer, Type::TEXT),
+                        (&sources, Type::JSONB),
+                        (&status, Type::TEXT),
+                        (&exchange.asked_at, Type::TIMESTAMPTZ),
+                        (&exchange.answered_at, Type::TIMESTAMPTZ),
+                        (&took_ms, Type::INT4),
+                        (&exchange.first_token_ms, Type::INT4),
+                        (&exchange.model, Type::TEXT),
+                        (&usage, Type::JSONB),
+                        (&exchange.error_code, Type::TEXT),
+                        (&metadata, Type::JSONB),
+                    ],
+                ),
+            ],
+        )
+        .await?;
+        Ok(saved)
+    })
+    .await?;
+    let row =
+        rows.first().ok_or_else(|| Error::Internal("a save said nothing".into()))?;
+    let user_id: Option<Uuid> = row.get("user_id");
+    match (user_id, row.get("stored")) {
+        (None, _) => Err(Error::Unauthorized),
+        (Some(_), false) => Err(Error::NotFound("conversation")),
+        (Some(_), true) => Ok(Saved { user_id }),
+    }
+}
+
+/// A user that a trusted server names for the first time gets an account.
+const ACCOUNT: &str = "
+insert into users (id, issuer, subject)
+select $1, 'service', $3
+where $3 is not null and not exists (select 1 from users where id = $2)
+on conflict (issuer, subject) do nothing";
+
+/// Saves of one user queue up here. It must be a statement of its own: the next one takes its
+/// snapshot after the lock was granted, and so sees what it waited for. The lock leaves the
+/// foreign keys of other inserts alone.
+const LOCK: &str = "
+select 1
+from users
+where id = coalesce(
+  (select id from users where id = $1),
+  (select id from users where issuer = 'service' and subject = $2))
+for no key update";
+
+/// All parts of one statement see the same snapshot, so nothing here sees the rows that are
+/// written beside it. Hence in `gone`: `id <> $4`, because the touched conversation still has
+/// its old time, and 49 others, because the 50th is the one just written.
+/// `clock_timestamp()` and not `now()`: that is the time before the wait for the lock.
+///
+/// `room`: a late exchange ($5) whose conversation is not there may make one only if fewer
+/// than 50 newer ones are; otherwise only its log row is stored. `place`: a late exchange
+/// goes behind the answers that were given before it, and `shift` makes the room.
+const SAVE: &str = "
+with owner as (
+  select id from users where id = $1
+  union all
+  select id from users where issuer = 'service' and subject = $2
+  limit 1
+), fresh as (
+  select id as user_id,
+    least($5::timestamptz, clock_timestamp()) as late,
+    not $6 or $4::uuid is null as log_only
+  from owner
+  where not exists (select 1 from interaction_logs where id = $3)
+), room as (
+  select 1
+  from fresh
+  where late is null
+    or exists (select 1 from conversations where id = $4)
+    or (
+      select count(*)
+      from conversations
+      where user_id = fresh.user_id and (last_message_at, id) > (fresh.late, $4)
+    ) <= $7
+), conv as (
+  insert into conversations (id, user_id, title, created_at, last_message_at)
+  select $4, user_id, $8, coalesce(late, clock_timestamp()), coalesce(late, clock_timestamp())
+  from fresh
+  where not log_only and exists (select 1 from room)
+  on conflict (id) do update
+  set last_message_at = greatest(conversations.last_message_at, excluded.last_message_at)
+  where conversations.user_id = excluded.user_id
+  returning id
+), place as (
+  select conv.id, coalesce(max(seq), 0) as seq
+  from conv
+  left join messages on conversation_id = conv.id
+    and ($5 is null or (role = 'assistant' and messages.created_at <= $15))
+  group by conv.id
+), shift as (
+  update messages
+  set seq = messages.seq + 2
+  from place
+  where $5 is not null and conversation_id = place.id and messages.seq > place.seq
+), said as (
+  insert into messages (id, conversation_id, seq, role, content, sources, status, created_at)
+  select $9, id, seq + 1, 'user', jsonb_build_object('text', $10::text), '[]'::jsonb,
+    'complete', $14::timestamptz
+  from place
+  union all
+  select $3, id, seq + 2, 'assistant', jsonb_build_object('text', $11::text), $12::jsonb,
+    $13, $15::timestamptz
+  from place
+), logged as (
+  insert into interaction_logs (
+    id, user_id, conversation_id, request_content, response_content, request_timestamp,
+    response_timestamp, response_time_ms, first_token_ms, agent_model, sources, usage,
+    error_code, metadata)
+  select $3, user_id, $4, $10, $11, $14, $15, $16, $17, $18, $12, $19, $20, $21
+  from fresh
+  where log_only or exists (select 1 from conv) or not exists (select 1 from room)
+  returning id
+), gone as (
+  delete from conversations
+  where exists (select 1 from conv) and id in (
+    select id
+    from conversations
+    where user_id = (select id from owner) and id <> $4
+    order by last_message_at desc, id desc
+    offset $7)
+)
+select
+  (select id from owner) as user_id,
+  exists (select 1 from logged) or not exists (select 1 from fresh) as stored";
+
+/// The two ways to find an owner's row: by id, or by the subject of a trusted server, which
+/// may also be one of our ids. `None` for a guest.
+fn key(owner: &Owner) -> Result<Option<(Option<Uuid>, Option<&str>)>> {
+    match owner {
+        Owner::User(id) => Ok(Some((Some(*id), None))),
+        Owner::Named(name) if name.contains('\0') => {
+            Err(Error::invalid("user_id", "must not contain a NUL character"))
+        }
+        Owner::Named(name) => Ok(Some((Uuid::try_parse(name).ok(), Some(name)))),
+        Owner::Guest => Ok(None),
+    }
+}
+
+/// The first words of the question, at most 80 characters.
+fn title(question: &str) -> String {
+    let mut title = String::new();
+    for word in clean(question).split_whitespace() {
+        let length = title.chars().count() + word.chars().count();
+        if length >= 80 {
+            if title.is_empty() {
+                title.extend(word.chars().take(79));
+            }
+            title.push('…');
+            break;
+        }
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        title.push_str(word);
+    }
+    title
+}
+
+/// Postgres cannot hold U+0000, which JSON can write; a reader who sends one is answered like
+/// any other, and loses that character.
+pub(super) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The same for every text inside a JSON value.
+pub(super) fn clean_json(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(clean(text)),
+        Value::Array(items) => items.iter().map(clean_json).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (clean(key), clean_json(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_first_words_of_the_question() {
+        assert_eq!(title("  What is\n ownership? "), "What is ownership?");
+        let long = "word ".repeat(40);
+        let cut = title(&long);
+        assert!(cut.ends_with("word…"), "{cut}");
+        assert_eq!(title(&"x".repeat(200)).chars().count(), 80);
+        assert_eq!(title(""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_title_is_never_longer_than_80_characters(question in ".{0,300}") {
+            prop_assert!(title(&question).chars().count() <= 80);
+        }
+    }
+
+    #[test]
+    fn what_postgres_cannot_hold_is_replaced_at_every_depth() {
+        let value = serde_json::json!({"a\0": ["b\0", {"c": "\0"}], "n": 1});
+        let clean = clean_json(&value);
+        assert_eq!(
+            clean,
+            serde_json::json!({"a\u{fffd}": ["b\u{fffd}", {"c": "\u{fffd}"}], "n": 1})
+        );
+    }
+}
