@@ -1,0 +1,160 @@
+//! The two legs on a shelf, both exact: every passage is compared.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
+
+use uuid::Uuid;
+
+use super::{Shelf, format};
+use crate::retrieval::{Filter, Leg, passage::has_prefix};
+
+/// Running sums of a dot product. They make the order of additions fixed (so that a score is
+/// the same on every machine) and independent (so that the processor adds them side by side).
+const LANES: usize = 16;
+
+impl Shelf {
+    /// The passages nearest to `question` by dot product, which is the cosine of normalised
+    /// vectors; best first, ties by id. Empty when the dimension is not the book's.
+    pub fn dense(&self, question: &[f32], filter: &Filter, limit: usize) -> Leg {
+        if question.is_empty() || question.len() != self.header.dimension as usize {
+            return Leg::new();
+        }
+        let rows = self.dense_rows().chunks_exact(question.len());
+        let mut best = Best::new(limit);
+        for (number, row) in (0_u32..).zip(rows) {
+            let score = dot(question, row);
+            if best.wants(score, number) && self.admits(filter, number) {
+                best.put(score, number);
+            }
+        }
+        self.leg(best)
+    }
+
+    /// The passages that share tokens with the question, by the sum of
+    /// `question weight · idf · passage weight` with
+    /// `idf = ln(1 + (N − df + 0.5) / (df + 0.5))` over all N passages, whatever the filter;
+    /// best first, ties by id. The terms are added in f32 by ascending dimension, as Qdrant
+    /// adds them.
+    pub fn lexical(&self, question: &[(u32, f32)], filter: &Filter, limit: usize) -> Leg {
+        let mut scores = vec![0.0_f32; self.len()];
+        for (dimension, weight) in question {
+            let Some((documents, weights)) = self.postings(*dimension) else { continue };
+            let (n, df) = (self.len() as f32, documents.len() as f32);
+            let weight = weight * (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
+            for (number, there) in documents.iter().zip(weights) {
+                if let Some(score) = scores.get_mut(*number as usize) {
+                    *score += weight * there;
+                }
+            }
+        }
+        let mut best = Best::new(limit);
+        for (number, score) in (0_u32..).zip(scores) {
+            let found = score > 0.0 && best.wants(score, number);
+            if found && self.admits(filter, number) {
+                best.put(score, number);
+            }
+        }
+        self.leg(best)
+    }
+
+    /// Which passages hold a token, and with which weights.
+    fn postings(&self, dimension: u32) -> Option<(&[u32], &[f32])> {
+        let dimensions: &[u32] = self.section(&self.sections.dimensions);
+        let at = dimensions.binary_search(&dimension).ok()?;
+        let starts: &[u32] = self.section(&self.sections.starts);
+        let range = *starts.get(at)? as usize..*starts.get(at + 1)? as usize;
+        let documents: &[u32] = self.section(&self.sections.documents);
+        let weights: &[f32] = self.section(&self.sections.weights);
+        Some((documents.get(range.clone())?, weights.get(range)?))
+    }
+
+    fn admits(&self, filter: &Filter, number: u32) -> bool {
+        if filter.path_prefix.is_none() && filter.source.is_none() {
+            return true;
+        }
+        let record = self.record(number as usize);
+        let Some((path, source)) = record.and_then(format::decode_place) else {
+            return false;
+        };
+        filter.path_prefix.as_deref().is_none_or(|prefix| has_prefix(path, prefix))
+            && filter.source.as_deref().is_none_or(|wanted| source == wanted)
+    }
+
+    fn leg(&self, best: Best) -> Leg {
+        let ids = self.ids();
+        let ranked = best.heap.into_sorted_vec();
+        ranked
+            .into_iter()
+            .map(|Reverse(it)| (Uuid::from_bytes(ids[it.number as usize]), it.score))
+            .collect()
+    }
+}
+
+/// The dot product in [`LANES`] running sums, which are added pairwise at the end.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| sum + a * b)
+}
+
+/// A score and the number of its passage; greater is better. Numbers follow the order of
+/// ids, so the smaller number wins a tie.
+#[derive(PartialEq)]
+struct Scored {
+    score: f32,
+    number: u32,
+}
+
+impl Ord for Scored {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then(other.number.cmp(&self.number))
+    }
+}
+
+impl PartialOrd for Scored {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Eq for Scored {}
+
+/// The best few so far, the worst of them on top of the heap.
+struct Best {
+    limit: usize,
+    heap: BinaryHeap<Reverse<Scored>>,
+}
+
+impl Best {
+    fn new(limit: usize) -> Self {
+        Self { limit, heap: BinaryHeap::with_capacity(limit.min(1024) + 1) }
+    }
+
+    /// Whether a score would get a place: asked before the dearer filter.
+    fn wants(&self, score: f32, number: u32) -> bool {
+        let full = self.heap.len() >= self.limit;
+        !full || self.heap.peek().is_some_and(|worst| Scored { score, number } > worst.0)
+    }
+
+    fn put(&mut self, score: f32, number: u32) {
+        self.heap.push(Reverse(Scored { score, number }));
+        if self.heap.len() > self.limit {
+            self.heap.pop();
+        }
+    }
+}
