@@ -1,0 +1,310 @@
+//! From a prepared question to a finished, kept answer.
+
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{
+    Answer, Event, Events,
+    cite::{Citer, Marker},
+    extract, keep, prompt,
+    question::Question,
+    sources::{self, Citable},
+};
+use crate::{
+    App, Error, Result,
+    conversations::{Owner, Status},
+    llm::{Delta, Usage},
+    retrieval::Book,
+};
+
+/// Why the log says that there was no answer.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// Nothing was found.
+    NoHits,
+    /// The model said so.
+    ModelRefused,
+}
+
+/// What was written, by a model or without one.
+#[derive(Default)]
+struct Draft {
+    content: String,
+    markers: Vec<Marker>,
+    usage: Usage,
+    model: String,
+    first_token_ms: Option<i32>,
+    refusal: Option<Refusal>,
+    /// It broke off here, with what there is.
+    failure: Option<Error>,
+}
+
+/// Writes the answer, keeps it, and says so: the last event leaves after the save.
+pub(super) async fn run(app: &App, mut question: Question, events: Events) {
+    let mut draft = Draft::default();
+    let outcome = async {
+        let book = app.book().await?;
+        let citable = prompt::citable(&question);
+        write(app, book, &mut question, &citable, &events, &mut draft).await?;
+        Ok(sources::cited(&draft.content, &draft.markers, &citable, &question, book))
+    };
+    let sources = match outcome.await {
+        Ok(sources) if draft.failure.is_none() => sources,
+        Ok(sources) => return fail(app, &question, draft, sources, &events).await,
+        Err(err) => {
+            draft.failure = Some(err);
+            return fail(app, &question, draft, Vec::new(), &events).await;
+        }
+    };
+    finish(app, question, draft, sources, &events).await;
+}
+
+async fn write(
+    app: &App,
+    book: &Book,
+    question: &mut Question,
+    citable: &[Citable],
+    events: &Events,
+    draft: &mut Draft,
+) -> Result<()> {
+    let llm = app.llm().await?;
+    draft.model = llm.model().to_owned();
+    if citable.is_empty() {
+        draft.refusal = Some(Refusal::NoHits);
+    } else if !llm.is_extractive() && question.within_cap {
+        ask_model(app, question, citable, events, draft).await?;
+    }
+    let written = !draft.content.is_empty() || draft.failure.is_some();
+    if let Some(refusal) = draft.refusal {
+        let text = extract::refusal(citable, book);
+        *draft = Draft {
+            refusal: Some(refusal),
+            usage: draft.usage,
+            model: std::mem::take(&mut draft.model),
+            ..Draft::default()
+        };
+        draft.emit(text, question.began, events);
+    } else if !written {
+        draft.model = "extractive".to_owned();
+        quote(book, question, citable, events, draft);
+    }
+    Ok(())
+}
+
+/// Lets the model write. An error before its first word is no failure: the passages will be
+/// quoted instead, and the answer says that it is degraded.
+async fn ask_model(
+    app: &App,
+    question: &mut Question,
+    citable: &[Citable],
+    events: &Events,
+    draft: &mut Draft,
+) -> Result<()> {
+    let prompt = prompt::prompt(app.env(), question, citable).await?;
+    let prompt_chars = prompt.chars();
+    let mut citer = Citer::new(citable.len());
+    let mut opening = Opening::default();
+    let mut counted = None;
+    let llm = app.llm().await?;
+    let replied = async {
+        let mut deltas = llm.stream(&prompt).await?;
+        while let Some(delta) = deltas.next().await {
+            match delta? {
+                Delta::Usage(usage) => counted = Some(usage),
+                Delta::Text(text) => {
+                    let Some(text) = opening.admit(&text) else { continue };
+                    let text = citer.push(&text);
+                    draft.emit(text, question.began, events);
+                }
+            }
+            if opening.is_refusal() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let deadline = question.deadline.into();
+    let outcome = match tokio::time::timeout_at(deadline, replied).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Timeout),
+    };
+    if outcome.is_ok() && !opening.is_refusal() {
+        let rest = citer.push(&opening.rest());
+        draft.emit(rest + &citer.finish(), question.began, events);
+    }
+    (draft.content, draft.markers) = citer.into_parts();
+    let answer_chars = draft.content.chars().count();
+    draft.usage = counted.unwrap_or_else(|| Usage::estimate(prompt_chars, answer_chars));
+    if opening.is_refusal() {
+        draft.refusal = Some(Refusal::ModelRefused);
+    } else if let Err(err) = outcome {
+        if draft.first_token_ms.is_some() {
+            draft.failure = Some(err);
+        } else {
+            tracing::error!(cause = err.chain(), "the model is away: quoting passages");
+            question.degraded.push("llm");
+            draft.content.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Quotes the best passages.
+fn quote(
+    book: &Book,
+    question: &Question,
+    citable: &[Citable],
+    events: &Events,
+    draft: &mut Draft,
+) {
+    let mut citer = Citer::new(citable.len());
+    for paragraph in extract::paragraphs(&question.text, citable, book) {
+        let text = citer.push(&paragraph);
+        draft.emit(text, question.began, events);
+    }
+    draft.emit(citer.finish(), question.began, events);
+    (draft.content, draft.markers) = citer.into_parts();
+    if draft.content.is_empty() {
+        draft.refusal = Some(Refusal::NoHits);
+        draft.emit(extract::refusal(citable, book), question.began, events);
+    }
+}
+
+impl Draft {
+    fn emit(&mut self, text: String, began: Instant, events: &Events) {
+        if text.is_empty() {
+            return;
+        }
+        let ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
+        self.first_token_ms.get_or_insert(ms);
+        self.content.push_str(&text);
+        events.send(Event::Delta(text));
+    }
+
+    fn log_reason(&self, unsupported: bool) -> Option<&'static str> {
+        match self.refusal {
+            Some(Refusal::NoHits) => Some("no_hits"),
+            Some(Refusal::ModelRefused) => Some("model_refused"),
+            None => unsupported.then_some("no_valid_citation"),
+        }
+    }
+}
+
+async fn finish(
+    app: &App,
+    mut question: Question,
+    draft: Draft,
+    sources: Vec<sources::Source>,
+    events: &Events,
+) {
+    let refused = draft.refusal.is_some();
+    let unsupported = !refused && sources.is_empty();
+    let timestamp = OffsetDateTime::now_utc();
+    let mut exchange = question.record();
+    exchange.status = Status::Complete;
+    exchange.answered_at = timestamp;
+    exchange.answer.clone_from(&draft.content);
+    exchange.sources = json!(sources);
+    exchange.model.clone_from(&draft.model);
+    exchange.usage = json!(draft.usage);
+    exchange.first_token_ms = draft.first_token_ms;
+    exchange.metadata["refused"] = json!(refused);
+    exchange.metadata["unsupported"] = json!(unsupported);
+    exchange.metadata["reason"] = json!(draft.log_reason(unsupported));
+    let kept = keep::finished(app, &exchange, question.database_is_away()).await;
+    if kept.away && !question.database_is_away() {
+        question.degraded.push("database");
+    }
+    let is_guest = exchange.owner == Owner::Guest;
+    events.send(Event::Done(Box::new(Answer {
+        content: draft.content,
+        message_id: exchange.id,
+        timestamp,
+        conversation_id: question.conversation,
+        sources,
+        refused,
+        unsupported,
+        degraded: question.degraded,
+        saved: (!is_guest).then_some(kept.saved),
+        book_version: question.book_version,
+        usage: draft.usage,
+    })));
+}
+
+/// Keeps what there was, then says that it broke off.
+async fn fail(
+    app: &App,
+    question: &Question,
+    draft: Draft,
+    sources: Vec<sources::Source>,
+    events: &Events,
+) {
+    let err = draft.failure.unwrap_or(Error::Timeout);
+    tracing::error!(cause = err.chain(), "an answer broke off");
+    let mut exchange = question.record();
+    exchange.answer = draft.content;
+    exchange.sources = json!(sources);
+    exchange.model = draft.model;
+    exchange.usage = json!(draft.usage);
+    exchange.first_token_ms = draft.first_token_ms;
+    keep::failed(app, exchange, &err).await;
+    events.send(Event::Failed(err));
+}
+
+/// The beginning of a model's text, held back while it may still become the refusal signal.
+#[derive(Default)]
+struct Opening {
+    held: String,
+    decided: bool,
+    refusal: bool,
+}
+
+impl Opening {
+    /// The text that may go on to the reader, if any.
+    fn admit(&mut self, text: &str) -> Option<String> {
+        if self.decided {
+            return (!self.refusal).then(|| text.to_owned());
+        }
+        self.held.push_str(text);
+        let seen = self.held.trim_start();
+        if seen.starts_with(prompt::REFUSAL) {
+            (self.decided, self.refusal) = (true, true);
+            return None;
+        }
+        if prompt::REFUSAL.starts_with(seen) {
+            return None;
+        }
+        self.decided = true;
+        Some(std::mem::take(&mut self.held))
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.refusal
+    }
+
+    /// What was held when the model ended in the middle of something like the signal.
+    fn rest(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Opening;
+
+    #[test]
+    fn only_the_refusal_signal_is_held_back() {
+        let mut opening = Opening::default();
+        assert_eq!(opening.admit("\nNOT_IN"), None);
+        assert_eq!(opening.admit("_THE_BOOK."), None);
+        assert!(opening.is_refusal());
+
+        let mut opening = Opening::default();
+        assert_eq!(opening.admit("NOT"), None);
+        assert_eq!(opening.admit(" so"), Some("NOT so".to_owned()));
+        assert_eq!(opening.admit("NOT_IN_THE_BOOK"), Some("NOT_IN_THE_BOOK".to_owned()));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a client may send to have a question answered: two bodies, one meaning.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    Error, Result,
+    auth::{Caller, Subject},
+    conversations::Owner,
+    llm::Turn,
+};
+
+/// Characters of a question.
+const QUESTION: std::ops::RangeInclusive<usize> = 1..=4000;
+/// Characters of a selection.
+const SELECTION: std::ops::RangeInclusive<usize> = 1..=8000;
+/// Turns that a guest may send along.
+const HISTORY_TURNS: usize = 10;
+/// Characters of all of them.
+const HISTORY_CHARS: usize = 8000;
+
+/// A question that passed every check on its form and on the asker's rights.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The reader's words, as typed.
+    pub question: String,
+    /// The text that the reader selected and asks about.
+    pub selection: Option<String>,
+    /// The conversation that it continues.
+    pub conversation: Option<Uuid>,
+    /// Earlier turns as a guest tells them: untrusted.
+    pub history: Vec<Turn>,
+}
+
+/// Both bodies of the contract: `{"message": …}` and `{"query_text": …}`.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    message: Option<Message>,
+    query_text: Option<String>,
+    selected_text: Option<String>,
+    context_mode: Option<String>,
+    user_id: Option<String>,
+    conversation_id: Option<String>,
+    #[serde(default)]
+    history: Vec<Said>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: String,
+    user_id: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    context: Option<String>,
+    context_mode: Option<String>,
+    selected_text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: Role,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    User,
+    Assistant,
+}
+
+impl Body {
+    /// The question, or what is wrong with it, by field.
+    pub(super) fn into_ask(self, caller: &Caller) -> Result<Ask> {
+        let (field, question, metadata, user_id) = match (self.message, self.query_text) {
+            (Some(it), None) => ("message.content", it.content, it.metadata, it.user_id),
+            (None, Some(text)) => ("query_text", text, Metadata::default(), None),
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("query_text", "cannot be sent with message"));
+            }
+            (None, None) => {
+                return Err(Error::invalid("message", "or query_text must be sent"));
+            }
+        };
+        check(field, &question, &QUESTION)?;
+        let owner = match caller.acts_for(user_id.or(self.user_id).as_deref())? {
+            Subject::User(id) => Owner::User(id),
+            Subject::Named(name) => Owner::Named(name),
+            Subject::Nobody => Owner::Guest,
+        };
+        let mode = metadata.context.or(metadata.context_mode).or(self.context_mode);
+        let selection = metadata.selected_text.or(self.selected_text);
+        let selection = match mode.as_deref() {
+            None | Some("full-book") => None,
+            Some("selected-text") => {
+                let text = selection
+                    .ok_or_else(|| Error::invalid("selected_text", "is missing"))?;
+                check("selected_text", &text, &SELECTION)?;
+                Some(text)
+            }
+            Some(_) => {
+                let allowed = "must be full-book or selected-text";
+                return Err(Error::invalid("context_mode", allowed));
+            }
+        };
+        // Ids are ours and UUIDs, so anything else is a conversation that does not exist.
+        let conversation = match self.conversation_id {
+            None => None,
+            Some(_) if owner == Owner::Guest => {
+                return Err(Error::NotFound("conversation"));
+            }
+            Some(id) => {
+                let id =
+                    Uuid::try_parse(&id).map_err(|_| Error::NotFound("conversation"));
+                Some(id?)
+            }
+        };
+        let history =
+            if owner == Owner::Guest { history(self.history)? } else { Vec::new() };
+        Ok(Ask { owner, question, selection, conversation, history })
+    }
+}
+
+fn history(said: Vec<Said>) -> Result<Vec<Turn>> {
+    let chars: usize = said.iter().map(|it| it.content.chars().count()).sum();
+    if said.len() > HISTORY_TURNS || chars > HISTORY_CHARS {
+        let limits =
+            format!("holds at most {HISTORY_TURNS} turns and {HISTORY_CHARS} characters");
+        return Err(Error::invalid("history", limits));
+    }
+    let turn = |it: Said| Turn {
+        by_reader: matches!(it.role, Role::User),
+        text: it.content.replace('\0', ""),
+    };
+    Ok(said.into_iter().map(turn).collect())
+}
+
+fn check(
+    field: &str,
+    text: &str,
+    allowed: &std::ops::RangeInclusive<usize>,
+) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid(field, "must not be empty"));
+    }
+    if text.contains('\0') {
+        // Postgres cannot keep it, and no keyboard makes it.
+        return Err(Error::invalid(field, "must not contain the character U+0000"));
+    }
+    if !allowed.contains(&text.chars().count()) {
+        let (least, most) = (allowed.start(), allowed.end());
+        return Err(Error::invalid(
+            field,
+            format!("must be {least} to {most} characters"),
+        ));
+    }
+    Ok(())
+}

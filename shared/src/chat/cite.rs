@@ -1,0 +1,280 @@
+//! Citation markers, checked while the answer streams.
+//!
+//! A marker is `[n]`, or `[n, m]`, which leaves as `[n][m]` (`【n】` is read too). A number
+//! that points to no passage never leaves. Nothing is held back but an unfinished bracket,
+//! and the outcome does not depend on how the model's text was cut. Code is left alone: in a
+//! fenced block, and in a code span after something that can be indexed, `v[9]` is no marker.
+
+use std::mem;
+
+/// The most characters inside a bracket that may still be a marker.
+const MARKER_CHARS: usize = 24;
+
+/// Stands where a refused marker was, if the text around it would otherwise close up to a
+/// new one (`[1[9]2]` must not become `[12]`).
+const SEAM: char = '·';
+
+/// Reads a model's text, gives the reader's.
+pub(super) struct Citer {
+    passages: usize,
+    /// An unfinished bracket, or empty.
+    held: String,
+    /// Everything that has left.
+    text: String,
+    code: Code,
+    markers: Vec<Marker>,
+}
+
+/// A marker that left.
+pub(super) struct Marker {
+    /// The passage, from 1.
+    pub n: usize,
+    /// Where it stands in the answer, in bytes.
+    pub at: usize,
+}
+
+impl Citer {
+    /// For an answer that may cite passages 1 to `passages`.
+    pub(super) fn new(passages: usize) -> Self {
+        let (held, text, markers) = <_>::default();
+        Self { passages, held, text, code: Code::default(), markers }
+    }
+
+    /// More of the model's text; returns what may leave now.
+    pub(super) fn push(&mut self, text: &str) -> String {
+        let from = self.text.len();
+        for c in text.chars().filter(|c| *c != '\0') {
+            self.take(c);
+        }
+        self.text[from..].to_owned()
+    }
+
+    /// The model has ended; an open bracket leaves as it is.
+    pub(super) fn finish(&mut self) -> String {
+        let from = self.text.len();
+        self.release();
+        self.text[from..].to_owned()
+    }
+
+    /// The answer so far, and the markers in it.
+    pub(super) fn into_parts(self) -> (String, Vec<Marker>) {
+        (self.text, self.markers)
+    }
+
+    fn take(&mut self, c: char) {
+        let opens = matches!(c, '[' | '【') && !self.code.hides_bracket(&self.text);
+        if opens {
+            self.release();
+            self.held.push(c);
+        } else if self.held.is_empty() {
+            self.emit(c);
+        } else if matches!(c, ']' | '】') {
+            self.held.push(c);
+            self.close();
+        } else if may_be_inside(c) && self.held.chars().count() <= MARKER_CHARS {
+            self.held.push(c);
+        } else {
+            self.release();
+            self.emit(c);
+        }
+    }
+
+    /// The held bracket turned out to be ordinary text.
+    fn release(&mut self) {
+        for c in mem::take(&mut self.held).chars() {
+            self.emit(c);
+        }
+    }
+
+    /// The held bracket is closed: a marker, or `[]`, `[ ]`, `[-]`.
+    fn close(&mut self) {
+        let inside = self.held.trim_matches(['[', ']', '【', '】']);
+        let numbers: Vec<&str> = inside
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|it| !it.is_empty())
+            .collect();
+        if numbers.is_empty() {
+            return self.release();
+        }
+        let valid: Vec<usize> = numbers
+            .iter()
+            .filter_map(|it| it.parse().ok())
+            .filter(|n| (1..=self.passages).contains(n))
+            .collect();
+        self.held.clear();
+        if valid.is_empty() && self.ends_in_open_bracket() {
+            self.emit(SEAM);
+        }
+        for n in valid {
+            self.markers.push(Marker { n, at: self.text.len() });
+            format!("[{n}]").chars().for_each(|c| self.emit(c));
+        }
+    }
+
+    /// Whether what has left ends like the beginning of a marker.
+    fn ends_in_open_bracket(&self) -> bool {
+        let tail = self.text.trim_end_matches(may_be_inside);
+        tail.ends_with(['[', '【'])
+    }
+
+    fn emit(&mut self, c: char) {
+        self.code.see(c);
+        self.text.push(c);
+    }
+}
+
+/// What may stand between the brackets of a marker.
+fn may_be_inside(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, ' ' | ',' | ';' | '^' | '-' | '–')
+}
+
+/// Where in Markdown's code we are.
+#[derive(Default)]
+struct Code {
+    /// The fence that is open: its character and length.
+    fence: Option<(char, usize)>,
+    /// The fence-like run at the start of this line, while there is nothing else on it.
+    run: Option<(char, usize)>,
+    /// Whether this line has shown anything but spaces and one run.
+    line_has_text: bool,
+    /// Inside a code span.
+    span: bool,
+}
+
+impl Code {
+    fn hides_bracket(&self, before: &str) -> bool {
+        let indexes = |c: char| c.is_alphanumeric() || matches!(c, '_' | ']' | ')');
+        self.fence.is_some() || (self.span && before.ends_with(indexes))
+    }
+
+    fn see(&mut self, c: char) {
+        if c == '\n' {
+            self.end_line();
+            return;
+        }
+        if !self.line_has_text {
+            match (self.run, c) {
+                (None, ' ') => return,
+                (None, '`' | '~') => {
+                    self.run = Some((c, 1));
+                    return;
+                }
+                (Some((mark, n)), _) if mark == c => {
+                    self.run = Some((mark, n + 1));
+                    return;
+                }
+                _ => self.begin_text(),
+            }
+        }
+        if self.fence.is_none() && c == '`' {
+            self.span = !self.span;
+        }
+    }
+
+    /// The first other character of a line: what the run before it meant is known now.
+    fn begin_text(&mut self) {
+        self.line_has_text = true;
+        match (self.fence, self.run.take()) {
+            (None, Some(run)) if run.1 >= 3 => self.fence = Some(run),
+            (None, Some(('`', n))) => self.span ^= n % 2 == 1,
+            _ => {}
+        }
+    }
+
+    fn end_line(&mut self) {
+        match (self.fence, self.run) {
+            (Some((mark, open)), Some((m, n))) if m == mark && n >= open => {
+                self.fence = None;
+            }
+            (None, Some(run)) if run.1 >= 3 => self.fence = Some(run),
+            _ => {}
+        }
+        // A span does not outlive its paragraph; a line is near enough and closes sooner.
+        (self.run, self.line_has_text, self.span) = (None, false, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Citer;
+
+    fn cited(pieces: &[&str], passages: usize) -> (String, Vec<usize>) {
+        let mut citer = Citer::new(passages);
+        let mut left: String = pieces.iter().map(|it| citer.push(it)).collect();
+        left.push_str(&citer.finish());
+        let (text, markers) = citer.into_parts();
+        assert_eq!(left, text);
+        (text, markers.iter().map(|it| it.n).collect())
+    }
+
+    #[test]
+    fn good_markers_stay_and_the_others_go() {
+        for (given, kept, numbers) in [
+            ("A move [1].", "A move [1].", vec![1]),
+            ("Both [1, 3] and [2][9].", "Both [1][3] and [2].", vec![1, 3, 2]),
+            ("None [9]. [0] [123456789012345678901].", "None .  .", vec![]),
+            ("Wide 【2】 and [^1].", "Wide [2] and [1].", vec![2, 1]),
+            ("A [link](x) and [ ] a box.", "A [link](x) and [ ] a box.", vec![]),
+            ("Open [1", "Open [1", vec![]),
+            ("Nested [1[9]2] [[9]99]", "Nested [1·2] [·99]", vec![]),
+        ] {
+            assert_eq!(cited(&[given], 3), (kept.to_owned(), numbers), "{given}");
+        }
+    }
+
+    #[test]
+    fn code_is_left_alone() {
+        let fenced = "```rust\nlet a = [9];\nv[8]\n```\nand [9] [1]";
+        assert_eq!(cited(&[fenced], 1).0, "```rust\nlet a = [9];\nv[8]\n```\nand  [1]");
+        assert_eq!(cited(&["`v[9]` is `[9]` and v[9]"], 1).0, "`v[9]` is `` and v");
+    }
+
+    #[test]
+    fn only_an_unfinished_bracket_is_held_back() {
+        let mut citer = Citer::new(2);
+        assert_eq!(citer.push("so ["), "so ");
+        assert_eq!(citer.push("1"), "");
+        assert_eq!(citer.push("] it"), "[1] it");
+        assert_eq!(citer.push("[a"), "[a");
+    }
+
+    proptest! {
+        #[test]
+        fn the_outcome_does_not_depend_on_the_cuts(
+            text in r"([a-c`~\n \[\]【】,0-9]|\[[0-9]{1,2}\]|```|\n```\n){0,40}",
+            cuts in proptest::collection::vec(0usize..60, 0..6),
+        ) {
+            let whole = cited(&[&text], 5);
+            let mut cuts: Vec<usize> = cuts
+                .into_iter()
+                .map(|at| at.min(text.len()))
+                .filter(|at| text.is_char_boundary(*at))
+                .collect();
+            cuts.sort_unstable();
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            for at in cuts {
+                pieces.push(&text[from..at]);
+                from = at;
+            }
+            pieces.push(&text[from..]);
+            prop_assert_eq!(cited(&pieces, 5), whole);
+        }
+
+        #[test]
+        fn no_number_that_points_to_nothing_leaves(
+            text in r"([a-c \[\]【】,0-9]|\[[0-9]{1,2}\]){0,40}",
+        ) {
+            let (left, numbers) = cited(&[&text], 5);
+            prop_assert!(numbers.iter().all(|n| (1..=5).contains(n)));
+            for part in left.split('[').skip(1) {
+                let Some((inside, _)) = part.split_once(']') else { continue };
+                if let Ok(n) = inside.parse::<u64>() {
+                    prop_assert!((1..=5).contains(&n), "{left}");
+                }
+            }
+        }
+    }
+}

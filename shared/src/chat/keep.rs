@@ -1,0 +1,74 @@
+//! Keeping an exchange: in Postgres, or where it waits for Postgres.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::{
+    App, Error, Result,
+    conversations::{Exchange, Owner, Status, fallback::Fallback, store},
+};
+
+/// How long an answer waits for its save. Above the store's own lock timeout, so that a
+/// crowd at one reader's door is waited out.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// What became of an exchange.
+pub(super) struct Kept {
+    /// Whether it is in the database.
+    pub saved: bool,
+    /// Whether the database was away.
+    pub away: bool,
+}
+
+/// Stores a finished exchange with its log row; `away` skips a database that has just failed.
+pub(super) async fn finished(app: &App, exchange: &Exchange, away: bool) -> Kept {
+    let cause = if away { None } else { store(app, exchange).await.err() };
+    if !away && cause.is_none() {
+        return Kept { saved: exchange.owner != Owner::Guest, away };
+    }
+    if let Some(err) = &cause {
+        tracing::error!(cause = err.chain(), "an exchange could not be stored");
+    }
+    let gone = matches!(&cause, Some(Error::NotFound(_) | Error::Unauthorized));
+    if !gone {
+        wait_elsewhere(app, exchange).await;
+    }
+    Kept { saved: false, away: away || !gone }
+}
+
+/// Stores what there is of an answer that failed.
+pub(super) async fn failed(app: &App, mut exchange: Exchange, err: &Error) {
+    exchange.answered_at = OffsetDateTime::now_utc();
+    exchange.error_code = Some(err.code().to_owned());
+    exchange.status =
+        if exchange.answer.is_empty() { Status::Failed } else { Status::Interrupted };
+    let away = matches!(err, Error::Unavailable { service: "database", .. });
+    finished(app, &exchange, away).await;
+}
+
+async fn store(app: &App, exchange: &Exchange) -> Result<()> {
+    let db = app.db().await?;
+    let saved = tokio::time::timeout(PATIENCE, store::save(db, exchange, None)).await;
+    saved.map_err(|_| Error::Timeout)?.map(drop)
+}
+
+async fn wait_elsewhere(app: &App, exchange: &Exchange) {
+    let outcome = async {
+        match Fallback::from_env(app.env())? {
+            Some(fallback) => fallback.keep(exchange).await.map(|()| true),
+            None => Ok(false),
+        }
+    };
+    match outcome.await {
+        Ok(true) => {
+            tracing::warn!(id = %exchange.id, "an exchange waits for `lectern replay`")
+        }
+        Ok(false) => {
+            tracing::error!(id = %exchange.id, "an exchange is lost: no FALLBACK_STORAGE");
+        }
+        Err(err) => {
+            tracing::error!(id = %exchange.id, cause = err.chain(), "an exchange is lost");
+        }
+    }
+}

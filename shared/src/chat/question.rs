@@ -1,0 +1,162 @@
+//! Everything about a question that is looked up before its answer begins.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Ask, keep};
+use crate::{
+    App, Error, Result,
+    conversations::{Exchange, Owner, Status, log, store},
+    http::Call,
+    llm::Turn,
+    retrieval::{Found, Hit, Mode, Query},
+};
+
+/// Passages that are looked at for one answer; how many of them reach the model is the
+/// prompt's business.
+const PASSAGES: usize = 8;
+
+/// Characters of earlier turns that a model is given, about 2,000 tokens.
+const MEMORY_CHARS: usize = 8000;
+
+/// A question with all that its answer needs.
+pub(super) struct Question {
+    pub message_id: Uuid,
+    question_id: Uuid,
+    owner: Owner,
+    pub conversation: Option<Uuid>,
+    pub text: String,
+    /// The reader's selection, and the passage of the book that it lies in.
+    pub selection: Option<(String, Option<Hit>)>,
+    /// Earlier turns, oldest first.
+    pub turns: Vec<Turn>,
+    pub hits: Vec<Hit>,
+    pub degraded: Vec<&'static str>,
+    pub book_version: Option<String>,
+    /// Whether the day's cap leaves room for a model's answer.
+    pub within_cap: bool,
+    asked_at: OffsetDateTime,
+    pub began: Instant,
+    pub deadline: Instant,
+}
+
+/// Rights, memory, the day's cap, passages: whatever may still refuse the question.
+pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question> {
+    let began = Instant::now();
+    let is_guest = ask.owner == Owner::Guest;
+    let mut question = Question {
+        message_id: Uuid::now_v7(),
+        question_id: Uuid::now_v7(),
+        conversation: (!is_guest).then(|| ask.conversation.unwrap_or_else(Uuid::now_v7)),
+        owner: ask.owner,
+        text: ask.question,
+        selection: ask.selection.map(|text| (text, None)),
+        turns: ask.history,
+        hits: Vec::new(),
+        degraded: Vec::new(),
+        book_version: None,
+        within_cap: true,
+        asked_at: OffsetDateTime::now_utc(),
+        began,
+        deadline: call.deadline,
+    };
+    question.remember(app, ask.conversation).await?;
+    if let Err(err) = question.search(app).await {
+        // A question that could not be answered leaves its row in the log too.
+        keep::failed(app, question.record(), &err).await;
+        return Err(err);
+    }
+    Ok(question)
+}
+
+impl Question {
+    /// Reads the conversation so far and counts the answer. Without the database earlier
+    /// turns are not used, and a cap that cannot be counted is taken as reached.
+    async fn remember(&mut self, app: &App, known: Option<Uuid>) -> Result<()> {
+        let db = app.db().await?;
+        let cap: Option<i64> = match app.env().get("DAILY_ANSWERS") {
+            Some(_) => Some(app.env().parse("DAILY_ANSWERS", 0)?),
+            None => None,
+        };
+        let outcome = async {
+            if self.owner != Owner::Guest {
+                let turns = store::memory(db, &self.owner, known, MEMORY_CHARS).await?;
+                self.turns = turns.into_iter().map(turn).collect();
+            }
+            if let Some(cap) = cap {
+                self.within_cap = log::count_answer(db).await? <= cap;
+            }
+            Ok(())
+        };
+        match outcome.await {
+            Err(Error::Unavailable { service: "database", source }) => {
+                tracing::error!(cause = %source, "the database is away: answering without");
+                self.degraded.push("database");
+                self.within_cap = cap.is_none();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn search(&mut self, app: &App) -> Result<()> {
+        let book = app.book().await?;
+        let deadline = self.deadline.into();
+        let earlier = self.turns.iter().filter(|it| it.by_reader);
+        let mut query = Query {
+            text: self.text.clone(),
+            history: earlier.map(|it| it.text.clone()).collect(),
+            top_k: PASSAGES,
+            ..Query::default()
+        };
+        let found = tokio::time::timeout_at(deadline, book.find(&query));
+        let Found { hits, degraded, book_version, .. } =
+            found.await.map_err(|_| Error::Timeout)??;
+        self.hits = hits;
+        self.book_version = book_version;
+        self.degraded.extend(degraded);
+
+        let Some((selected, place)) = &mut self.selection else { return Ok(()) };
+        // The words of the selection find the passage that it was taken from.
+        query.text.clone_from(selected);
+        query.history.clear();
+        query.mode = Mode::Lexical;
+        let found = tokio::time::timeout_at(deadline, book.find(&query));
+        let near = found.await.map_err(|_| Error::Timeout)??.hits;
+        *place = near.into_iter().find(|it| it.passage.locate(selected).is_some());
+        Ok(())
+    }
+
+    /// Whether the database answered when it was asked for memory.
+    pub(super) fn database_is_away(&self) -> bool {
+        self.degraded.contains(&"database")
+    }
+
+    /// The exchange as far as it is known before there is an answer.
+    pub(super) fn record(&self) -> Exchange {
+        Exchange {
+            id: self.message_id,
+            question_id: self.question_id,
+            owner: self.owner.clone(),
+            conversation_id: self.conversation,
+            question: self.text.clone(),
+            answer: String::new(),
+            sources: json!([]),
+            status: Status::Failed,
+            asked_at: self.asked_at,
+            answered_at: self.asked_at,
+            first_token_ms: None,
+            model: String::new(),
+            usage: Value::Null,
+            error_code: None,
+            metadata: json!({ "degraded": self.degraded, "book_version": self.book_version }),
+        }
+    }
+}
+
+fn turn(it: store::Turn) -> Turn {
+    Turn { by_reader: it.by_reader, text: it.text }
+}

@@ -1,0 +1,3 @@
+//! How one answer is spelt for a client.
+
+pub mod simple;
