@@ -1,0 +1,160 @@
+//! What holds for the passages of every page, tried on random Markdown.
+
+use proptest::prelude::*;
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+use shared::retrieval::Passage;
+
+use super::{
+    front,
+    markdown::DIALECT,
+    plan,
+    read::{Format, Page},
+    split::LIMIT,
+};
+
+fn page(source: &str) -> Page {
+    Page { path: "a/page.md".into(), source: source.into(), format: Format::Markdown }
+}
+
+/// All that is promised about the passages of `source`.
+fn check(source: &str, format: Format) -> Vec<Passage> {
+    let page = Page { format, ..page(source) };
+    let passages = plan::passages(std::slice::from_ref(&page), "book");
+    assert_eq!(passages, plan::passages(&[page], "book"), "the same again");
+    let letters: Vec<char> = source.chars().collect();
+    let mut covered = vec![0; letters.len()];
+    for passage in &passages {
+        let (start, end) = (passage.start as usize, passage.end as usize);
+        let text: Vec<char> = passage.text.chars().collect();
+        let lead = passage.lead as usize;
+        assert!(start < end, "empty: {passage:?}");
+        assert_eq!(text[lead..lead + end - start], letters[start..end]);
+        assert!(text.len() <= LIMIT, "{} code points", text.len());
+        if format == Format::Markdown {
+            assert_eq!(open_fence(&passage.text), None, "{:?}", passage.text);
+        }
+        covered[start..end].iter_mut().for_each(|it| *it += 1);
+    }
+    let front = match format {
+        Format::Markdown => source[..front::read(source).len].chars().count(),
+        Format::Plain => 0,
+    };
+    for (at, times) in covered.iter().enumerate() {
+        let is_text = at >= front && !letters[at].is_whitespace();
+        assert!(*times <= 1, "code point {at} is in {times} passages");
+        assert!(*times == 1 || !is_text, "code point {at} is lost: {:?}", letters[at]);
+    }
+    let mut ids: Vec<_> = passages.iter().map(|it| it.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), passages.len(), "every passage has its own id");
+    passages
+}
+
+/// The first fence that is not closed by its last line. Apart from the splitter's own
+/// reading of fences on purpose.
+fn open_fence(text: &str) -> Option<&str> {
+    Parser::new_ext(text, DIALECT).into_offset_iter().find_map(|(event, range)| {
+        let Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_))) = event else {
+            return None;
+        };
+        let block = &text[range];
+        let mark = block.chars().next()?;
+        let marks = |line: &str| line.chars().take_while(|c| *c == mark).count();
+        let mut lines = block.trim_end().lines();
+        let opening = marks(lines.next()?);
+        let last = lines.next_back().unwrap_or_default();
+        let last = last.trim_start_matches([' ', '\t', '>']).trim_end();
+        (marks(last) < opening || marks(last) != last.chars().count()).then_some(block)
+    })
+}
+
+fn words(most: usize) -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        6 => "[a-zA-Z]{1,12}[.,!?]?",
+        2 => "[а-яéü]{1,9}\\.?",
+        2 => "[所有权是什么。！]{1,30}",
+        1 => "[क-हािी।]{1,10}",
+        1 => "👩\u{200d}🔬|e\u{301}{1,4}|`code`|\\*\\*bold\\*\\*|```|~~~|#|\\[a\\]",
+        1 => "[x]{300,2500}",
+    ];
+    prop::collection::vec(word, 1..most).prop_map(|words| words.join(" "))
+}
+
+fn code() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        8 => "[ ]{0,6}[a-z(){};=]{0,70}",
+        1 => "# no heading",
+        1 => "~~~|\\| a \\| b \\|",
+        1 => "[y]{1500,3400}",
+    ];
+    prop::collection::vec(line, 0..90).prop_map(|lines| lines.join("\n"))
+}
+
+fn block() -> impl Strategy<Value = String> {
+    let table = prop::collection::vec(words(6), 1..60);
+    let leaf = prop_oneof![
+        4 => words(40),
+        2 => words(500),
+        2 => (1..6usize, words(6)).prop_map(|(n, s)| format!("{} {s}", "#".repeat(n))),
+        1 => words(5).prop_map(|s| format!("{s}\n===")),
+        3 => ("`{3,5}", "rust|python title=\"x\"|", code())
+            .prop_map(|(f, l, c)| format!("{f}{l}\n{c}\n{f}")),
+        1 => ("~{3,4}", code()).prop_map(|(f, c)| format!("{f}\n{c}\n{f}")),
+        1 => code().prop_map(|c| format!("```\n{c}")),
+        2 => table.prop_map(|rows| {
+            let rows: String = rows.iter().map(|it| format!("| {it} | 1 |\n")).collect();
+            format!("| head | n |\n|------|---|\n{rows}")
+        }),
+        1 => words(400).prop_map(|s| format!("<div>\n{s}\n</div>")),
+        1 => code().prop_map(|s| format!("    {}", s.replace('\n', "\n    "))),
+        1 => words(4).prop_map(|s| format!("[a]: http://x \"{s}\"")),
+        1 => Just("---".to_owned()),
+    ];
+    leaf.prop_recursive(3, 12, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..6).prop_map(|items| {
+                let items =
+                    items.iter().map(|it| format!("- {}", it.replace('\n', "\n  ")));
+                items.collect::<Vec<_>>().join("\n")
+            }),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|items| {
+                let items = items.join("\n\n");
+                format!("> {}", items.replace('\n', "\n> "))
+            }),
+            prop::collection::vec(inner, 1..4).prop_map(|items| format!(
+                "1. {}",
+                items.join("\n\n").replace('\n', "\n   ")
+            )),
+        ]
+    })
+}
+
+fn markdown() -> impl Strategy<Value = String> {
+    let front = "(---\ntitle: A page\n---\n)?";
+    (front, prop::collection::vec(block(), 0..9), any::<bool>()).prop_map(
+        |(front, blocks, has_returns)| {
+            let source = format!("{front}{}\n", blocks.join("\n\n"));
+            if has_returns { source.replace('\n', "\r\n") } else { source }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_letter_of_a_book_is_in_one_passage(source in markdown()) {
+        check(&source, Format::Markdown);
+    }
+
+    #[test]
+    fn every_letter_of_a_text_is_in_one_passage(source in markdown()) {
+        check(&source, Format::Plain);
+    }
+
+    #[test]
+    fn nonsense_is_split_as_well(source in "[`~#>*|: \n\tab。é\\-\\[\\]]{0,4000}") {
+        check(&source, Format::Markdown);
+    }
+}

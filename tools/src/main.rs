@@ -1,0 +1,62 @@
+//! The `lectern` command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tools::{Outcome, dev, env_file, ingest, migrate, prune, replay, setup, user};
+
+/// Answers readers' questions from a book.
+#[derive(Parser)]
+#[command(version, about)]
+struct Lectern {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve everything on this machine, with a database and a book of its own.
+    Dev(dev::Args),
+    /// Bring the database to the newest form of its tables.
+    Migrate(migrate::Args),
+    /// Read a book and make it ready to be asked.
+    Ingest(ingest::Args),
+    /// Bring home the exchanges that waited while the database was away.
+    Replay(replay::Args),
+    /// Delete log rows and idempotency keys that are past their time.
+    Prune(prune::Args),
+    /// Look after accounts.
+    User(user::Args),
+    /// Install what `dev` and the tests need from the system's packages.
+    Setup(setup::Args),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let command = Lectern::parse().command;
+    match run(command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            anstream::eprintln!("lectern: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome {
+    let env = env_file::load()?;
+    if !matches!(command, Command::Dev(_)) {
+        let quiet = env.get("LOG_LEVEL").is_none();
+        let env = if quiet { env.clone().with("LOG_LEVEL", "WARN") } else { env.clone() };
+        shared::telemetry::init(&env);
+    }
+    match command {
+        Command::Dev(args) => dev::run(args, env).await,
+        Command::Migrate(args) => migrate::run(args, env).await,
+        Command::Ingest(args) => ingest::run(args, env).await,
+        Command::Replay(args) => replay::run(args, env).await,
+        Command::Prune(args) => prune::run(args, env).await,
+        Command::User(args) => user::run(args, env).await,
+        Command::Setup(args) => setup::run(&args, &env),
+    }
+}
