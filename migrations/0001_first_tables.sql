@@ -188,20 +188,24 @@ begin
     from (
       select
         case
-          when id::text ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then id::text::uuid
-          else md5('lectern seed conversation ' || id::text)::uuid
+          when old.id::text ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            then old.id::text::uuid
+          else md5('lectern seed conversation ' || old.id::text)::uuid
         end as id,
         users.id as user_id,
-        coalesce(query::text, '') as question,
-        coalesce(response::text, '') as answer,
-        btrim(regexp_replace(coalesce(query::text, ''), '\s+', ' ', 'g')) as words,
-        coalesce("timestamp"::timestamptz, created_at::timestamptz, now()) as at,
+        coalesce(old.query::text, '') as question,
+        coalesce(old.response::text, '') as answer,
+        btrim(regexp_replace(coalesce(old.query::text, ''), '\s+', ' ', 'g')) as words,
+        times.at,
         row_number() over (
           partition by users.id
-          order by coalesce("timestamp"::timestamptz, created_at::timestamptz, now()) desc, id::text desc
+          order by times.at desc, old.id::text desc
         ) as place
-      from (select id, user_id, query, response, "timestamp", created_at from seed_conversations) as old
-      join lateral (select u.id from users u where u.id::text = old.user_id::text) as users (id) on true
+      from seed_conversations as old
+      join users on users.id::text = old.user_id::text
+      cross join lateral (
+        select coalesce(old.timestamp::timestamptz, old.created_at::timestamptz, now()) as at
+      ) as times
     ) as ranked
     where place <= 50;
 
@@ -210,7 +214,7 @@ begin
       id, user_id,
       case
         when length(words) <= 80 then words
-        else regexp_replace(left(words, 80), '\s\S*$', '') || '…'
+        else regexp_replace(left(words, 79), '\s\S*$', '') || '…'
       end,
       at, at
     from carried;

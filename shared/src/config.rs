@@ -49,6 +49,11 @@ impl Env {
         }
     }
 
+    /// Every setting, for a process that is started with the same ones.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Which platform started this process.
     pub fn platform(&self) -> Platform {
         let vercel = ["VERCEL_IPC_PATH", "VERCEL", "VERCEL_DEV"];

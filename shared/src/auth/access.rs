@@ -42,6 +42,15 @@ pub enum Subject {
 }
 
 impl Caller {
+    /// A word that tells callers apart.
+    pub fn name(&self) -> String {
+        match self {
+            Self::User(id) => format!("user:{id}"),
+            Self::Service => "service".to_owned(),
+            Self::Guest => "guest".to_owned(),
+        }
+    }
+
     /// Whom this caller acts for, given the `user_id` of the body. It never gives a right:
     /// with somebody else's token it is [`Error::Forbidden`], from a guest it is ignored.
     /// Only a trusted server chooses; a name that no user can have is [`Error::Invalid`].

@@ -63,7 +63,7 @@ async fn internal_save(
     };
     check(&body)?;
     let key = match headers.get("idempotency-key") {
-        Some(header) => Some(Key::new(&caller, header.as_bytes(), &body)?),
+        Some(header) => Some(Key::new(caller.name(), header.as_bytes(), &body)?),
         None => None,
     };
     let given = match &body.conversation_id {

@@ -1,7 +1,11 @@
 //! What Postgres or the pool said, without anything that a user wrote, and whether it is
 //! worth a second attempt.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
@@ -13,6 +17,16 @@ use crate::{Error, Result};
 pub(super) struct Failure {
     again: Again,
     words: String,
+}
+
+/// When a connection of this process was last seen to die.
+static LAST_LOSS: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether a connection died after this moment. What kills one (a restart, a freeze, a pooler
+/// that goes away) mostly kills all, and the news reaches each of them at its own time; so
+/// none that is older than a loss is trusted, and a second attempt gets a new one.
+pub(super) fn a_loss_since(made: Instant) -> bool {
+    LAST_LOSS.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at >= made)
 }
 
 /// Why a second attempt may help.
@@ -43,6 +57,12 @@ impl From<tokio_postgres::Error> for Failure {
             None if err.is_closed() => Again::Lost,
             _ => Again::No,
         };
+        if again == Again::Lost {
+            LAST_LOSS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .replace(Instant::now());
+        }
         Self { again, words: words(&err) }
     }
 }

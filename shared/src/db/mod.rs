@@ -23,7 +23,7 @@ use crate::{
 
 /// A peer that vanished without a word (a dropped NAT entry) cannot be told from a quiet one,
 /// so connections that were idle for longer than this are thrown away unasked.
-const IDLE_AT_MOST: Duration = Duration::from_secs(60);
+const IDLE_AT_MOST: Duration = Duration::from_mins(1);
 
 /// A sleeping Neon compute needs a few hundred milliseconds to wake; anything shorter than
 /// this would turn a cold start into an outage.
@@ -71,7 +71,9 @@ impl Pool {
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let timeouts = Timeouts {
-            wait: Some(Duration::from_secs(2)),
+            // As long as a save waits for its lock: a burst of saves of one user, each of which
+            // waits for the one before it, must not turn into refusals on a busy machine.
+            wait: Some(Duration::from_secs(5)),
             create: Some(CONNECT_AT_MOST),
             recycle: Some(Duration::from_millis(500)),
         };
@@ -82,6 +84,8 @@ impl Pool {
             .pre_recycle(Hook::sync_fn(|_, metrics| {
                 if metrics.last_used() > IDLE_AT_MOST {
                     Err(HookError::message("idle for too long"))
+                } else if failure::a_loss_since(metrics.created) {
+                    Err(HookError::message("another one died since it was made"))
                 } else {
                     Ok(())
                 }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// Where to connect, and how.
+#[derive(Debug)]
 pub(super) struct Target {
     /// Host, user, database and the rest.
     pub(super) config: Config,
@@ -68,7 +69,10 @@ fn target(env: &Env, name: &'static str, pasted: &str) -> Result<Target> {
     config.ssl_mode(ssl_mode(&config, env.platform()));
     let negotiation = "DATABASE_SSL_NEGOTIATION";
     let direct_tls = match env.get(negotiation).unwrap_or("auto") {
-        "auto" => asked_for || config.get_hosts().iter().all(is_neon),
+        "auto" => {
+            let hosts = config.get_hosts();
+            asked_for || (!hosts.is_empty() && hosts.iter().all(is_neon))
+        }
         "direct" => true,
         "postgres" => false,
         _ => return Err(Error::Misconfigured(negotiation)),
@@ -182,7 +186,7 @@ fn translate(pasted: &str) -> Result<(String, Option<usize>), String> {
             ("sslmode", "allow") => kept.push("sslmode=prefer".to_owned()),
             ("ssl", "false") => kept.push("sslmode=disable".to_owned()),
             ("connection_limit", n) if n.parse::<usize>().is_ok() => {
-                limit = n.parse().ok()
+                limit = n.parse().ok();
             }
             // Hints for drivers that name their statements (we never do), for GSS (never
             // spoken), and words that say what is the case anyway.
@@ -213,7 +217,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Target {
-        pooled(&Env::from([("DATABASE_URL", url)])).ok().expect("this URL is fine")
+        pooled(&Env::from([("DATABASE_URL", url)])).expect("this URL is fine")
     }
 
     #[test]
@@ -242,7 +246,7 @@ mod tests {
             ("VERCEL", "1"),
             ("DATABASE_URL", "postgres://u@db.example.org/x?sslmode=disable"),
         ]);
-        let target = pooled(&vercel).ok().expect("this URL is fine");
+        let target = pooled(&vercel).expect("this URL is fine");
         assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
     }
 
@@ -293,7 +297,7 @@ mod tests {
     #[test]
     fn migrations_leave_neons_pooler_aside() {
         let host = |pairs: [(&str, &str); 2]| {
-            let target = unpooled(&Env::from(pairs)).ok().expect("this URL is fine");
+            let target = unpooled(&Env::from(pairs)).expect("this URL is fine");
             match &target.config.get_hosts()[0] {
                 Host::Tcp(name) => name.clone(),
                 Host::Unix(path) => path.display().to_string(),

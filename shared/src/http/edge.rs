@@ -7,6 +7,7 @@ use std::{
 
 use axum::{
     Router,
+    body::Body,
     extract::{FromRequestParts, Request},
     http::{HeaderValue, Uri, request::Parts, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -16,7 +17,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Problem, Route, Tasks, cors};
+use super::{Problem, Route, Tasks, cors, extract};
 use crate::{App, Error};
 
 /// The platform's limit on a request, less what we need to say goodbye.
@@ -99,12 +100,19 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
     .await
 }
 
-/// Around the route: a panic becomes a 500, an error becomes problem details and, when it is
-/// ours, one log line.
+/// Around the route: the whole body is there, a panic becomes a 500, an error becomes problem
+/// details and, when it is ours, one log line.
 async fn guard(call: Call, request: Request, next: Next) -> Response {
-    let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => Error::Internal("a handler panicked".to_owned()).into_response(),
+    let (parts, body) = request.into_parts();
+    let read = tokio::time::timeout_at(call.deadline.into(), extract::whole(body)).await;
+    let response = match read.unwrap_or_else(|_| Err(Error::Timeout.into())) {
+        Ok(bytes) => {
+            let run = next.run(Request::from_parts(parts, Body::from(bytes)));
+            AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+                Error::Internal("a handler panicked".to_owned()).into_response()
+            })
+        }
+        Err(problem) => problem.into_response(),
     };
     Problem::render(response, call.request_id)
 }

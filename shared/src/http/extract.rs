@@ -18,6 +18,10 @@ use crate::{
 /// The most that a body may hold, on every platform: 1 MiB.
 pub const BODY_LIMIT: usize = 1 << 20;
 
+/// How much of what is past the limit is still read, to answer a client that sends it all
+/// before it reads: no platform lets more than this through.
+const READ_AND_DROPPED: usize = 16 << 20;
+
 /// A JSON body, coming or going.
 pub struct Json<T>(pub T);
 
@@ -28,8 +32,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if !says_json(request.headers()) {
             return Err(Problem::not_json());
         }
-        let bytes = whole(request.into_body()).await?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&whole(request.into_body()).await?)?))
     }
 }
 
@@ -47,10 +50,18 @@ fn says_json(headers: &HeaderMap) -> bool {
         || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-async fn whole(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
+/// The whole body, of at most [`BODY_LIMIT`]. The edge calls this before any route, so that
+/// an early answer (401, 404 …) never leaves a body unread.
+pub(super) async fn whole(mut body: Body) -> Result<Bytes, Problem> {
+    match Limited::new(&mut body, BODY_LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(err) if err.is::<LengthLimitError>() => Err(Problem::too_large(BODY_LIMIT)),
+        Err(err) if err.is::<LengthLimitError>() => {
+            // A connection that is closed while the client still sends is reset, and the
+            // client never reads why. So the rest is read, within reason, and dropped.
+            let mut rest = Limited::new(body, READ_AND_DROPPED);
+            while let Some(Ok(_)) = rest.frame().await {}
+            Err(Problem::too_large(BODY_LIMIT))
+        }
         Err(_) => Err(Error::Malformed("The body broke off.".to_owned()).into()),
     }
 }
@@ -158,7 +169,8 @@ mod tests {
             "message.content must be a string."
         );
         assert_eq!(said(r#"{"message":"hunter2"}"#), "message has the wrong form.");
-        assert_eq!(said("[1]"), "message has the wrong form.");
+        assert_eq!(said("[1]"), "[0] has the wrong form.");
+        assert_eq!(said("7"), "body has the wrong form.");
     }
 
     #[test]
@@ -169,6 +181,7 @@ mod tests {
             parse::<Body>(b"\"\xff\"").unwrap_err().to_string(),
             "The body is not UTF-8."
         );
-        assert!(said(&"[".repeat(10_000)).starts_with("The body is not valid JSON"));
+        let deep = format!(r#"{{"x":{}"#, "[".repeat(10_000));
+        assert!(said(&deep).starts_with("The body is not valid JSON"));
     }
 }

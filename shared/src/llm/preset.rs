@@ -131,20 +131,16 @@ impl Settings {
     }
 }
 
-/// `LLM_API_KEY`, else the provider's own variable. A key found there is sent to another
-/// address than its owner's only if `LLM_PROVIDER` says that this is meant: it may be set
-/// for the embeddings alone.
+/// `LLM_API_KEY`, else the provider's own variable. Another address than the provider's own
+/// may need none.
 fn key(provider: Provider, env: &Env) -> Result<Option<&str>> {
     let name = provider.preset().key;
-    if let Some(key) = env.get("LLM_API_KEY") {
-        return Ok(Some(key));
-    }
-    let (elsewhere, meant) =
-        (env.get("LLM_BASE_URL").is_some(), env.get("LLM_PROVIDER").is_some());
-    match env.get(name) {
-        Some(key) if meant || !elsewhere => Ok(Some(key)),
-        _ if elsewhere || provider == Provider::Ollama => Ok(None),
-        _ => Err(Error::Misconfigured(name)),
+    match env.get("LLM_API_KEY").or_else(|| env.get(name)) {
+        Some(key) => Ok(Some(key)),
+        None if env.get("LLM_BASE_URL").is_some() || provider == Provider::Ollama => {
+            Ok(None)
+        }
+        None => Err(Error::Misconfigured(name)),
     }
 }
 
@@ -280,14 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_for_openai_is_not_sent_elsewhere_unasked() {
+    fn a_key_of_its_own_wins_over_the_providers() {
         let (key, base) = (("OPENAI_API_KEY", "k"), ("LLM_BASE_URL", "https://other/v1"));
-        assert_eq!(settings([key, base]).unwrap().key, None);
-        let meant = settings([key, base, ("LLM_PROVIDER", "openai")]).unwrap();
-        assert_eq!(meant.key.as_deref(), Some("k"));
+        assert_eq!(settings([key, base]).unwrap().key.as_deref(), Some("k"));
         let own = settings([key, base, ("LLM_API_KEY", "l")]).unwrap();
         assert_eq!(own.key.as_deref(), Some("l"));
-        assert_eq!(settings([key]).unwrap().key.as_deref(), Some("k"));
     }
 
     #[test]

@@ -38,11 +38,10 @@ impl Passage {
     /// counts as its own source.
     pub fn quote(&self, words: &str) -> Option<Quote> {
         let wanted: HashSet<_> = TOKENISER.tokens(words).into_iter().collect();
-        let body = self.body();
-        let units = units(body);
+        let units = self.units();
         let shared: Vec<HashSet<_>> = units
             .iter()
-            .map(|unit| TOKENISER.tokens(&body[unit.range.clone()]))
+            .map(|unit| TOKENISER.tokens(&self.text[unit.range.clone()]))
             .map(|tokens| tokens.into_iter().filter(|it| wanted.contains(it)).collect())
             .collect();
         let mut best = None;
@@ -50,7 +49,7 @@ impl Passage {
             let mut found = HashSet::new();
             for (last, shared) in units.iter().zip(&shared).skip(first) {
                 let range = unit.range.start..last.range.end;
-                let length = body[range.clone()].chars().count();
+                let length = self.text[range.clone()].chars().count();
                 if last.block != unit.block || length > LONGEST {
                     break;
                 }
@@ -61,46 +60,66 @@ impl Passage {
                 }
             }
         }
-        best.map(|(_, range)| self.cite(body, range))
+        best.map(|(_, range)| self.cite(range))
     }
 
     /// The first sentence or line, for a reader whose words occur nowhere in the passage
     /// (another language, say). `None` when there is nothing to quote.
     pub fn opening(&self) -> Option<Quote> {
-        let body = self.body();
-        let units = units(body);
+        let units = self.units();
         let first = units.iter().find(|unit| !unit.is_heading).or(units.first())?;
-        Some(self.cite(body, first.range.clone()))
+        Some(self.cite(first.range.clone()))
     }
 
     /// Where words that a reader selected on the rendered page stand. Only letters and digits
     /// are compared: a browser's selection has other white space, and no Markdown.
     pub fn locate(&self, selected: &str) -> Option<Quote> {
-        let body = self.body();
+        let shown = self.in_source();
         let wanted: String = selected.chars().filter(|c| c.is_alphanumeric()).collect();
-        let places: Vec<(usize, char)> =
-            body.char_indices().filter(|(_, c)| c.is_alphanumeric()).collect();
+        let places: Vec<(usize, char)> = self.text[shown.clone()]
+            .char_indices()
+            .filter(|(_, c)| c.is_alphanumeric())
+            .map(|(at, c)| (shown.start + at, c))
+            .collect();
         let letters: String = places.iter().map(|(_, c)| c).collect();
         let skipped = letters.find(&wanted).filter(|_| !wanted.is_empty())?;
         let first = letters[..skipped].chars().count();
         let (start, _) = places[first];
         let (last, c) = places[first + wanted.chars().count() - 1];
-        Some(self.cite(body, start..last + c.len_utf8()))
+        Some(self.cite(start..last + c.len_utf8()))
+    }
+
+    /// What can be quoted. The whole text is read, so that code behind a fence that was
+    /// opened again is seen as code; then only what stands in the source is kept.
+    fn units(&self) -> Vec<Unit> {
+        let shown = self.in_source();
+        let mut units = units(&self.text);
+        units.retain_mut(|unit| {
+            let (start, end) =
+                (unit.range.start.max(shown.start), unit.range.end.min(shown.end));
+            let text = self.text.get(start..end).unwrap_or_default();
+            let start = start + (text.len() - text.trim_start().len());
+            unit.range = start..start + text.trim().len();
+            text.contains(char::is_alphanumeric)
+        });
+        units
     }
 
     /// The part of the text that stands in the source.
-    fn body(&self) -> &str {
+    fn in_source(&self) -> Range<usize> {
         let from = nth(&self.text, self.lead as usize);
-        let body = &self.text[from..];
         match self.end.checked_sub(self.start) {
-            Some(length) if length > 0 => &body[..nth(body, length as usize)],
-            _ => body,
+            Some(length) if length > 0 => {
+                from..from + nth(&self.text[from..], length as usize)
+            }
+            _ => from..self.text.len(),
         }
     }
 
-    fn cite(&self, body: &str, range: Range<usize>) -> Quote {
-        let start = self.start + body[..range.start].chars().count() as u32;
-        let text = body[range].to_owned();
+    fn cite(&self, range: Range<usize>) -> Quote {
+        let before = &self.text[self.in_source().start..range.start];
+        let start = self.start + before.chars().count() as u32;
+        let text = self.text[range].to_owned();
         let end = start + text.chars().count() as u32;
         Quote { text, start, end }
     }
@@ -131,13 +150,14 @@ enum Line {
     Prose,
 }
 
-fn units(body: &str) -> Vec<Unit> {
-    let hidden = comments(body);
-    let mut units = Units { body, hidden: &hidden, units: Vec::new(), block: 0 };
+/// The sentences and lines of a Markdown text, in order.
+fn units(text: &str) -> Vec<Unit> {
+    let hidden = comments(text);
+    let mut reader = Reader { text, hidden: &hidden, units: Vec::new(), block: 0 };
     let mut fence = None;
     let mut paragraph: Option<Range<usize>> = None;
     let mut start = 0;
-    for line in body.split_inclusive('\n') {
+    for line in text.split_inclusive('\n') {
         let end = start + line.len();
         let was_open = fence.is_some();
         let kind = if is_code(line, &mut fence) {
@@ -150,12 +170,12 @@ fn units(body: &str) -> Vec<Unit> {
             paragraph = Some(paragraph.map_or(start, |it| it.start)..end);
         } else {
             if let Some(range) = paragraph.take() {
-                units.prose(range);
+                reader.prose(range);
             }
             match kind {
-                Line::Border => units.block += 1,
-                Line::Heading => units.line(start..end, true),
-                Line::Row => units.line(start..end, false),
+                Line::Border => reader.block += 1,
+                Line::Heading => reader.line(start..end, true),
+                Line::Row => reader.line(start..end, false),
                 Line::Item(marker) => paragraph = Some(start + marker..end),
                 Line::Prose => {}
             }
@@ -163,9 +183,9 @@ fn units(body: &str) -> Vec<Unit> {
         start = end;
     }
     if let Some(range) = paragraph {
-        units.prose(range);
+        reader.prose(range);
     }
-    units.units
+    reader.units
 }
 
 fn kind(line: &str) -> Line {
@@ -195,14 +215,14 @@ fn kind(line: &str) -> Line {
     Line::Prose
 }
 
-struct Units<'a> {
-    body: &'a str,
+struct Reader<'a> {
+    text: &'a str,
     hidden: &'a [Range<usize>],
     units: Vec<Unit>,
     block: usize,
 }
 
-impl Units<'_> {
+impl Reader<'_> {
     /// One line as one unit (or several, if it is very long).
     fn line(&mut self, range: Range<usize>, is_heading: bool) {
         if is_heading {
@@ -221,7 +241,7 @@ impl Units<'_> {
         self.block += 1;
         for shown in self.shown(range) {
             let mut start = shown.start;
-            for end in sentence_ends(&self.body[shown.clone()]) {
+            for end in sentence_ends(&self.text[shown.clone()]) {
                 self.push(start..shown.start + end, false);
                 start = shown.start + end;
             }
@@ -246,11 +266,11 @@ impl Units<'_> {
 
     /// Trims, cuts what is too long, and leaves out what has no letter.
     fn push(&mut self, range: Range<usize>, is_heading: bool) {
-        let text = &self.body[range.clone()];
+        let text = &self.text[range.clone()];
         let mut start = range.start + (text.len() - text.trim_start().len());
         let end = range.start + text.trim_end().len();
         while start < end {
-            let rest = &self.body[start..end];
+            let rest = &self.text[start..end];
             let length = fitting(rest);
             let piece = rest[..length].trim_end();
             if piece.contains(char::is_alphanumeric) {
@@ -383,7 +403,7 @@ mod tests {
     #[test]
     fn offsets_count_code_points_of_the_source_behind_the_lead() {
         let source = "Überschrift 😀.\nEin Satz. Noch ein längerer Satz.";
-        let passage = cut(source, 15..48, "```rust\n");
+        let passage = cut(source, 15..48, "# Kopf\n");
         let quote = passage.quote("längerer").unwrap();
         assert_eq!(
             quote,
@@ -417,12 +437,32 @@ mod tests {
     }
 
     #[test]
+    fn code_behind_a_fence_that_was_opened_again_is_quoted_by_lines() {
+        let passage = cut("let a = 1;\nlet b = moved(a);", 0..28, "```rust\n");
+        assert_eq!(passage.quote("moved").unwrap().text, "let b = moved(a);");
+        assert_eq!(passage.quote("rust"), None);
+    }
+
+    #[test]
     fn two_sentences_are_quoted_when_both_are_needed() {
         let source = "Cats sleep. Moves invalidate. Borrows do not. Dogs bark.";
         assert_eq!(
             quoted(source, "moves borrows").unwrap(),
             "Moves invalidate. Borrows do not."
         );
+    }
+
+    #[test]
+    fn a_selection_is_located_whatever_its_white_space_and_markup() {
+        let source = "# Moves\n\nA **move** ends the\nfirst `variable`.\n";
+        let passage = cut(source, 9..source.len(), "");
+        let found = passage.locate("move ends  the first variable").unwrap();
+        let from = source.chars().skip(found.start as usize);
+        let text: String = from.take((found.end - found.start) as usize).collect();
+        assert_eq!(text, "move** ends the\nfirst `variable");
+        assert_eq!(text, found.text);
+        assert_eq!(passage.locate("another book"), None);
+        assert_eq!(passage.locate("—"), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn request(it: &Settings, texts: &[String], side: Side) -> Request {
         Side::Question => "search_query",
     };
     let mut body = json!({
-        "model": it.model,
+        "model": it.name,
         "texts": texts,
         "input_type": input_type,
         "embedding_types": ["float"],

@@ -21,7 +21,7 @@ struct Embedding {
 }
 
 pub(super) fn request(it: &Settings, texts: &[String], side: Side) -> Request {
-    let model = it.model.strip_prefix("models/").unwrap_or(&it.model);
+    let model = it.name.strip_prefix("models/").unwrap_or(&it.name);
     let content = |text: &String, task: &str| -> Value {
         let mut content = json!({
             "model": format!("models/{model}"),

@@ -60,7 +60,9 @@ impl Embedder {
         Ok(Settings::from_env(env)?.map(|settings| Self { http, settings }))
     }
 
-    /// The model's name, as it is written beside the vectors.
+    /// The model's name, as it is written beside the vectors: with `EMBEDDING_DIMENSIONS`
+    /// behind it (`text-embedding-3-small@256`), because vectors of another length are other
+    /// vectors.
     pub fn model(&self) -> &str {
         &self.settings.model
     }

@@ -19,9 +19,9 @@ struct Item {
 
 pub(super) fn request(it: &Settings, texts: &[String], side: Side) -> Request {
     let texts: Vec<_> =
-        texts.iter().map(|text| format!("{}{text}", task(&it.model, side))).collect();
+        texts.iter().map(|text| format!("{}{text}", task(&it.name, side))).collect();
     let mut body =
-        json!({ "model": it.model, "input": texts, "encoding_format": "float" });
+        json!({ "model": it.name, "input": texts, "encoding_format": "float" });
     if let Some(dimensions) = it.dimensions {
         body["dimensions"] = dimensions.into();
     }

@@ -13,6 +13,9 @@ pub(super) struct Settings {
     pub wire: Wire,
     /// The address to which the wire format adds its path; a query string on it is kept.
     pub base: Url,
+    /// The model, as the provider calls it.
+    pub name: String,
+    /// The model and its dimensions: what tells its vectors from others.
     pub model: String,
     /// `EMBEDDING_DIMENSIONS`: a shorter vector than the model's own, where it can.
     pub dimensions: Option<u32>,
@@ -45,7 +48,7 @@ impl Settings {
         let base = base.ok_or(Error::Misconfigured("EMBEDDING_BASE_URL"))?;
         let base = Url::parse(base).ok().filter(Url::has_host);
         let base = base.ok_or(Error::Misconfigured("EMBEDDING_BASE_URL"))?;
-        let model = env.get("EMBEDDING_MODEL").or(preset.model);
+        let name = env.get("EMBEDDING_MODEL").or(preset.model);
         let key = env.get("EMBEDDING_API_KEY").or_else(|| env.get(preset.key?));
         if let (None, None, Some(missing)) = (key, own_base, preset.key) {
             return Err(Error::Misconfigured(missing));
@@ -54,11 +57,16 @@ impl Settings {
             return Err(Error::Misconfigured("EMBEDDING_API_KEY"));
         }
         let seconds = env.parse("EMBEDDING_TIMEOUT", 3.0)?;
+        let name = name.ok_or(Error::Misconfigured("EMBEDDING_MODEL"))?;
+        let dimensions = dimensions(env)?;
+        let model =
+            dimensions.map_or_else(|| name.to_owned(), |it| format!("{name}@{it}"));
         Ok(Some(Self {
             wire: preset.wire,
             base,
-            model: model.ok_or(Error::Misconfigured("EMBEDDING_MODEL"))?.to_owned(),
-            dimensions: dimensions(env)?,
+            name: name.to_owned(),
+            model,
+            dimensions,
             key: key.map(str::to_owned),
             timeout: Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Error::Misconfigured("EMBEDDING_TIMEOUT"))?,

@@ -177,6 +177,14 @@ fn cohere_is_told_which_side_it_embeds() {
 }
 
 #[test]
+fn a_shorter_vector_goes_by_another_name() {
+    let long = embedder([("OPENAI_API_KEY", "k")]);
+    let short = embedder([("OPENAI_API_KEY", "k"), ("EMBEDDING_DIMENSIONS", "256")]);
+    assert_eq!(long.model(), "text-embedding-3-small");
+    assert_eq!(short.model(), "text-embedding-3-small@256");
+}
+
+#[test]
 fn answers_are_read_in_the_order_of_the_texts() {
     let openai = br#"{"object":"list","data":[
         {"object":"embedding","index":1,"embedding":[0,1]},

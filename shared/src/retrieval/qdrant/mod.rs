@@ -41,7 +41,7 @@ const TIES: usize = 16;
 
 /// A collection, asked over gRPC.
 pub struct Collection {
-    settings: Settings,
+    settings: Box<Settings>,
     client: Mutex<Option<(Qdrant, SystemTime)>>,
     info: Mutex<Option<Arc<Info>>>,
 }
@@ -72,7 +72,7 @@ pub struct Legs {
 impl Collection {
     /// Reads `QDRANT_URL` and the other `QDRANT_*`. Opens no connection.
     pub fn from_env(env: &Env) -> Result<Self> {
-        let settings = Settings::from_env(env)?;
+        let settings = Box::new(Settings::from_env(env)?);
         Ok(Self { settings, client: Mutex::default(), info: Mutex::default() })
     }
 

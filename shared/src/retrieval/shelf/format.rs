@@ -10,6 +10,10 @@
 //! starts     u32 offsets into the postings, one more than dimensions
 //! documents  u32 numbers of passages, ascending within a dimension
 //! weights    f32 BM25 weights beside them
+//! centres    f32, the middle of each dimension's range
+//! scales     f32, the step of each dimension
+//! residues   f32, one for each passage: see `coarse`
+//! coarse     i8, one row of `dimension` numbers for each passage
 //! vectors    f32, one row of `dimension` numbers for each passage
 //! ```
 //! Sections start at multiples of 64 bytes, so that they can be used where they are mapped.
@@ -78,7 +82,13 @@ pub(super) struct Sections {
     pub(super) starts: Range<u64>,
     pub(super) documents: Range<u64>,
     pub(super) weights: Range<u64>,
+    pub(super) centres: Range<u64>,
+    pub(super) scales: Range<u64>,
+    pub(super) residues: Range<u64>,
+    pub(super) coarse: Range<u64>,
     pub(super) vectors: Range<u64>,
+    /// The length of the longest vector.
+    pub(super) longest: f32,
 }
 
 impl Sections {
@@ -86,11 +96,12 @@ impl Sections {
     /// ask for.
     pub(super) fn fit(&self, header: &Header, prelude: &Prelude, map: &[u8]) -> bool {
         let size = |range: &Range<u64>| {
-            let aligned = range.start % PRELUDE as u64 == 0;
+            let aligned = range.start.is_multiple_of(PRELUDE as u64);
             let inside = range.start <= range.end && range.end <= map.len() as u64;
             (aligned && inside).then(|| range.end - range.start)
         };
         let passages = u64::from(self.passages);
+        let numbers = u64::from(header.dimension);
         let (dimensions, starts) = (size(&self.dimensions), size(&self.starts));
         size(&self.ids) == Some(passages * 16)
             && size(&self.records) == Some((passages + 1) * 8)
@@ -99,8 +110,12 @@ impl Sections {
             && starts == dimensions.map(|it| it + 4)
             && size(&self.documents).is_some_and(|it| it % 4 == 0)
             && size(&self.documents) == size(&self.weights)
-            && size(&self.vectors) == Some(passages * u64::from(header.dimension) * 4)
-            && self.vectors.start == prelude.vectors_at
+            && size(&self.centres) == Some(numbers * 4)
+            && size(&self.scales) == Some(numbers * 4)
+            && size(&self.residues) == Some(if numbers > 0 { passages * 4 } else { 0 })
+            && size(&self.coarse) == Some(passages * numbers)
+            && size(&self.vectors) == Some(passages * numbers * 4)
+            && self.centres.start == prelude.vectors_at
     }
 }
 
@@ -111,15 +126,24 @@ pub(super) struct Prelude {
     pub(super) header: u32,
     /// Bytes of the whole file.
     pub(super) length: u64,
-    /// Where the dense vectors start, the last section.
+    /// Where the sections of the dense vectors start, the last ones.
     pub(super) vectors_at: u64,
-    /// CRC-32 of everything between the prelude and the dense vectors.
+    /// [`Self::seal`] of everything between the prelude and the dense vectors.
     pub(super) checksum: u32,
-    /// CRC-32 of the dense vectors.
+    /// CRC-32 of the sections of the dense vectors.
     pub(super) vectors_checksum: u32,
 }
 
 impl Prelude {
+    /// CRC-32 of the format and the lengths in the prelude together with the CRC-32 of the
+    /// bytes between prelude and vectors.
+    pub(super) fn seal(&self, content: u32) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&self.to_bytes()[8..32]);
+        sum.update(&content.to_le_bytes());
+        sum.finalize()
+    }
+
     pub(super) fn to_bytes(&self) -> [u8; PRELUDE] {
         let mut bytes = [0; PRELUDE];
         bytes[..8].copy_from_slice(&MAGIC);

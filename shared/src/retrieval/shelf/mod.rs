@@ -1,8 +1,9 @@
 //! The book in one file beside the function, searched in this process.
 //!
 //! The file is mapped, not read: a passage is decoded when it is asked for, vectors are used
-//! where they lie. See [`format`] for the layout, [`search`] for the ranking.
+//! where they lie. `format` has the layout, `search` the ranking.
 
+mod coarse;
 mod format;
 mod place;
 mod search;
@@ -74,10 +75,11 @@ impl Shelf {
 
     /// Opens the file and verifies it: magic, format, length, checksum, tokeniser.
     ///
-    /// The checksum covers everything but the dense vectors. Reading them once more would
-    /// double the cost of the first question on a large book; their length is verified, and
-    /// a flipped bit in them can only move a passage, never break the process.
-    /// [`Self::verify_vectors`] checks them where time is no matter.
+    /// The checksum covers everything but the dense vectors and their small copy. A first
+    /// question reads few of them; reading them all to verify them would cost several times
+    /// what it does. Their length is verified, and a flipped bit in them can only move a
+    /// passage, never break the process. [`Self::verify_vectors`] checks them where time is
+    /// no matter.
     pub fn read(path: &Path) -> Result<Self, Unreadable> {
         let file = File::open(path)?;
         if file.metadata()?.len() < PRELUDE as u64 {
@@ -89,7 +91,7 @@ impl Shelf {
             return Err(Unreadable::Damaged("length"));
         }
         let checked = map.get(PRELUDE..prelude.vectors_at as usize);
-        if checked.map(crc32fast::hash) != Some(prelude.checksum) {
+        if checked.map(|it| prelude.seal(crc32fast::hash(it))) != Some(prelude.checksum) {
             return Err(Unreadable::Damaged("checksum"));
         }
         let json = map.get(PRELUDE..PRELUDE + prelude.header as usize);

@@ -66,25 +66,25 @@ impl Place {
     pub fn current(&self) -> Result<Arc<Shelf>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.stamp();
-        if let Some((opened, shelf)) = &*open
+        if let Some((opened, serving)) = &*open
             && stamp.as_ref().is_none_or(|stamp| stamp == opened)
         {
-            return Ok(shelf.clone());
+            return Ok(serving.clone());
         }
         let Some(stamp) = stamp else {
             tracing::error!(setting = "BOOK_SHELF", "there is no shelf: ingest a book");
             return Err(Error::Misconfigured("BOOK_SHELF"));
         };
         match (Shelf::open(&stamp.path), &mut *open) {
-            (Ok(shelf), open) => {
-                let shelf = Arc::new(shelf);
-                *open = Some((stamp, shelf.clone()));
-                Ok(shelf)
+            (Ok(newest), open) => {
+                let newest = Arc::new(newest);
+                *open = Some((stamp, newest.clone()));
+                Ok(newest)
             }
             // Remember the bad file, so that it is not verified for every question.
-            (Err(_), Some((opened, shelf))) => {
+            (Err(_), Some((opened, serving))) => {
                 *opened = stamp;
-                Ok(shelf.clone())
+                Ok(serving.clone())
             }
             (Err(err), None) => Err(err),
         }

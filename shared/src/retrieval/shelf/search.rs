@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Shelf, format};
+use super::{Shelf, coarse::Probe, format};
 use crate::retrieval::{Filter, Leg, passage::has_prefix};
 
 /// Running sums of a dot product. They make the order of additions fixed (so that a score is
@@ -16,17 +16,38 @@ const LANES: usize = 16;
 
 impl Shelf {
     /// The passages nearest to `question` by dot product, which is the cosine of normalised
-    /// vectors; best first, ties by id. Empty when the dimension is not the book's.
+    /// vectors; best first, ties by id. Empty when the dimension is not the book's. Exact: the small
+    /// copy of the vectors only tells which passages need no comparison.
     pub fn dense(&self, question: &[f32], filter: &Filter, limit: usize) -> Leg {
         if question.is_empty() || question.len() != self.header.dimension as usize {
             return Leg::new();
         }
+        let centres: &[f32] = self.section(&self.sections.centres);
+        let scales: &[f32] = self.section(&self.sections.scales);
+        let residues: &[f32] = self.section(&self.sections.residues);
+        let coarse: &[i8] = self.section(&self.sections.coarse);
+        let probe = Probe::new(question, centres, scales, self.sections.longest);
+        // How high each passage may score, and how high at least `limit` of them do.
+        let mut highest = Vec::with_capacity(self.len());
+        let mut lowest = Best::new(limit);
+        let rows = coarse.chunks_exact(question.len()).zip(residues);
+        for (number, (row, residue)) in (0_u32..).zip(rows) {
+            let (low, high) = probe.interval(row, *residue);
+            let low = low as f32;
+            if lowest.wants(low, number) && self.admits(filter, number) {
+                lowest.put(low, number);
+            }
+            highest.push(high);
+        }
+        let floor = lowest.floor();
         let rows = self.dense_rows().chunks_exact(question.len());
         let mut best = Best::new(limit);
-        for (number, row) in (0_u32..).zip(rows) {
-            let score = dot(question, row);
-            if best.wants(score, number) && self.admits(filter, number) {
-                best.put(score, number);
+        for ((number, row), high) in (0_u32..).zip(rows).zip(highest) {
+            if high >= floor && self.admits(filter, number) {
+                let score = dot(question, row);
+                if best.wants(score, number) {
+                    best.put(score, number);
+                }
             }
         }
         self.leg(best)
@@ -71,14 +92,16 @@ impl Shelf {
     }
 
     fn admits(&self, filter: &Filter, number: u32) -> bool {
-        if filter.path_prefix.is_none() && filter.source.is_none() {
+        // An empty prefix is the whole book.
+        let prefix = filter.path_prefix.as_deref().filter(|it| !it.is_empty());
+        if prefix.is_none() && filter.source.is_none() {
             return true;
         }
         let record = self.record(number as usize);
         let Some((path, source)) = record.and_then(format::decode_place) else {
             return false;
         };
-        filter.path_prefix.as_deref().is_none_or(|prefix| has_prefix(path, prefix))
+        prefix.is_none_or(|prefix| has_prefix(path, prefix))
             && filter.source.as_deref().is_none_or(|wanted| source == wanted)
     }
 
@@ -149,6 +172,13 @@ impl Best {
     fn wants(&self, score: f32, number: u32) -> bool {
         let full = self.heap.len() >= self.limit;
         !full || self.heap.peek().is_some_and(|worst| Scored { score, number } > worst.0)
+    }
+
+    /// At least `limit` scores are not below this, which allows for their rounding to f32.
+    fn floor(&self) -> f64 {
+        let full = self.heap.len() >= self.limit;
+        let worst = self.heap.peek().filter(|_| full).map(|it| f64::from(it.0.score));
+        worst.map_or(f64::NEG_INFINITY, |it| it - it.abs() * 1e-6)
     }
 
     fn put(&mut self, score: f32, number: u32) {

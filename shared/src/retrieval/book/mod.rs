@@ -90,7 +90,7 @@ impl Book {
     /// The passages that bear on a question.
     ///
     /// While Qdrant is down the shelf answers, if there is one (`degraded: qdrant`); without
-    /// embeddings where there should be some the words alone are asked
+    /// embeddings where the book has some the words alone are asked
     /// (`degraded: embeddings`). `Unavailable` only when no index can be asked.
     pub async fn find(&self, query: &Query) -> Result<Found> {
         let embedding = Embedding::new();
@@ -108,8 +108,8 @@ impl Book {
             return Err(failure);
         };
         tracing::warn!(error = failure.chain(), "the shelf answers in Qdrant's place");
-        let Ok(shelf) = place.current() else { return Err(failure) };
-        let mut found = self.ask_shelf(&shelf, query, &embedding).await?;
+        let Ok(spare) = place.current() else { return Err(failure) };
+        let mut found = self.ask_shelf(&spare, query, &embedding).await?;
         found.degraded.insert(0, "qdrant");
         Ok(found)
     }
@@ -147,11 +147,11 @@ impl Book {
 
     async fn ask_shelf(
         &self,
-        shelf: &Shelf,
+        index: &Shelf,
         query: &Query,
         embedding: &Embedding,
     ) -> Result<Found> {
-        let header = shelf.header();
+        let header = index.header();
         let nature = Nature {
             language: Some(&header.language),
             embedding_model: header.embedding_model.as_deref(),
@@ -161,10 +161,10 @@ impl Book {
         let begin = Instant::now();
         let limit = LEG.max(query.top_k);
         let dense = asked.dense.as_deref().unwrap_or_default();
-        let dense = shelf.dense(dense, &query.filter, limit);
-        let lexical = shelf.lexical(&asked.lexical, &query.filter, limit);
+        let dense = index.dense(dense, &query.filter, limit);
+        let lexical = index.lexical(&asked.lexical, &query.filter, limit);
         Ok(Found {
-            hits: self.rank(&dense, &lexical, query.top_k, |id| shelf.passage(id)),
+            hits: self.rank(&dense, &lexical, query.top_k, |id| index.passage(id)),
             degraded: asked.degraded(),
             book_version: Some(header.book_version.clone()),
             embed_ms: asked.embed_ms,
@@ -213,8 +213,9 @@ impl Book {
         let (mut dense, mut is_degraded) = (None, false);
         if query.mode != Mode::Lexical {
             dense = self.vector(query, previous, index, embedding).await;
-            let expected = self.embedder.is_some() || index.dimension > 0;
-            is_degraded = dense.is_none() && (expected || query.mode == Mode::Dense);
+            // A book that was ingested without embeddings is complete without them.
+            let expected = index.dimension > 0 || query.mode == Mode::Dense;
+            is_degraded = dense.is_none() && expected;
         }
         let embed_ms = milliseconds(begin);
         let Some(language) = index.language else {
@@ -258,7 +259,7 @@ impl Book {
     ) -> Option<Vec<f32>> {
         let embedder = self.embedder.as_ref()?;
         if index.dimension == 0 {
-            tracing::warn!("the book was ingested without embeddings: ingest again");
+            tracing::debug!("the book was ingested without embeddings");
             return None;
         }
         if index.embedding_model.is_some_and(|model| model != embedder.model()) {
