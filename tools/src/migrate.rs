@@ -206,7 +206,6 @@ async fn status(env: &Env) -> Outcome {
 }
 
 /// What Postgres says about our own statements, which hold no value that a user wrote.
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn said(err: tokio_postgres::Error) -> String {
     match err.as_db_error() {
         Some(db) => db.message().to_owned(),

@@ -19,7 +19,7 @@ use crate::Outcome;
 /// Bring home the exchanges that waited in `FALLBACK_STORAGE`, each exactly once.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Where they wait, instead of FALLBACK_STORAGE
+    /// Where they wait, instead of `FALLBACK_STORAGE`
     #[arg(long, value_name = "file:DIR")]
     from: Option<String>,
 }

@@ -16,16 +16,16 @@ use crate::Outcome;
 
 /// Runs the server until it ends or our end of the pipe closes, which the kernel does for us
 /// whatever kills us; then sends the signal `$1` and, if `$2` says so, removes the directory.
-/// A directory whose server failed stays, for its log.
+/// A directory whose server ended by itself stays, for its log.
 const GUARD: &str = r#"
 signal=$1 remove=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill "-$signal" $server; } 2>/dev/null & reader=$!
-wait $server; code=$?
+{ read -r _ <&3; : >asked-to-stop; kill "-$signal" $server; } 2>/dev/null & reader=$!
+wait $server
 kill $reader 2>/dev/null
-if [ -n "$remove" ] && [ $code = 0 ]; then rm -rf "$remove"; fi
-exit $code
+if [ -n "$remove" ] && [ -e asked-to-stop ]; then rm -rf "$remove"; fi
+rm -f asked-to-stop
 "#;
 
 /// A running server and the shell that guards it.
@@ -41,7 +41,7 @@ pub struct Server<'a> {
     pub dir: &'a Path,
     /// The signal that ends it, without `SIG`.
     pub signal: &'static str,
-    /// Whether `dir` goes when the server has ended well.
+    /// Whether `dir` goes when the server was stopped.
     pub remove: bool,
 }
 
@@ -67,14 +67,14 @@ impl Guard {
         Ok(Self(as_servant(&mut command, server.dir)?.spawn()?))
     }
 
-    /// Asks `ready` every 10 ms. An error if the server has ended, or takes longer than 60 s.
+    /// Asks `ready` every 10 ms. An error if the server has ended, or takes longer than a minute.
     pub fn wait_until(&mut self, ready: impl Fn() -> bool) -> Outcome {
         let begun = Instant::now();
         while !ready() {
             if self.0.try_wait()?.is_some() {
                 return Err("the server has ended".into());
             }
-            if begun.elapsed() > Duration::from_secs(60) {
+            if begun.elapsed() > Duration::from_mins(1) {
                 return Err("the server does not answer".into());
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -4,8 +4,9 @@ mod binaries;
 mod guard;
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::{Read, Write},
+    io::{Read, Write as _},
     os::unix::{ffi::OsStrExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
@@ -69,7 +70,7 @@ impl Cluster {
         let socket = if socket_in(&dir).as_os_str().len() <= LONGEST_SOCKET {
             dir.clone()
         } else {
-            guard::private_dir(&short_temp_dir(&short_hash(&dir)))?
+            short_temp_dir(&short_hash(&dir))
         };
         if answers(&socket) {
             return Ok(Self { socket, dir, guard: None });
@@ -77,6 +78,9 @@ impl Cluster {
         let found = matching(env, &dir)?;
         if !dir.join("data").exists() {
             init(&found, &dir)?;
+        }
+        if socket != dir {
+            guard::private_dir(&socket)?;
         }
         match start(&found, &dir, &socket, &["-c", "shared_buffers=32MB"], false) {
             // Two who started at the same moment: the other one's server is as good.
@@ -108,6 +112,14 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.guard.take().is_some() && self.socket != self.dir {
+            fs::remove_dir(&self.socket).ok();
+        }
+    }
+}
+
 /// A new directory that only its owner can enter, with a path short enough for a socket.
 pub fn private_temp_dir() -> Outcome<PathBuf> {
     guard::private_dir(&short_temp_dir(&uuid::Uuid::now_v7().simple().to_string()))
@@ -120,7 +132,7 @@ pub fn url(socket: &Path, port: u16, database: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"._-".contains(byte) {
             host.push(char::from(*byte));
         } else {
-            host.push_str(&format!("%{byte:02X}"));
+            write!(host, "%{byte:02X}").ok();
         }
     }
     format!("postgresql://app@{host}:{port}/{database}")
@@ -237,5 +249,8 @@ fn short_temp_dir(name: &str) -> PathBuf {
 
 fn short_hash(path: &Path) -> String {
     let hash = Sha256::digest(path.as_os_str().as_bytes());
-    hash[..6].iter().map(|it| format!("{it:02x}")).collect()
+    hash[..6].iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").ok();
+        hex
+    })
 }

@@ -1,7 +1,8 @@
 //! Makes the index of a book and puts it in place of the old one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -11,8 +12,8 @@ use shared::{
     config::Env,
     retrieval::{
         Passage, bm25,
-        embed::Embedder,
-        shelf::{self, Entry, Header, Shelf},
+        embed::{BATCH, Embedder},
+        shelf::{self, Entry, Header, Shelf, Unreadable},
         tokens::{self, Tokeniser},
     },
 };
@@ -23,9 +24,6 @@ use super::{
     read,
 };
 use crate::Outcome;
-
-/// Passages that go to the embeddings endpoint between two steps of the progress bar.
-const BATCH: usize = 64;
 
 /// Where the index goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,11 +92,14 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
     };
     let embedder = Embedder::from_env(env, App::new(env.clone()).http())?;
     let model = embedder.as_ref().map(|it| it.model().to_owned());
-    let version = plan::version(&passages, &language, model.as_deref())?;
+    // 0 is the model's own; the same model may be asked for shorter vectors.
+    let dimension: u32 = env.parse("EMBEDDING_DIMENSIONS", 0)?;
+    let meaning = model.as_deref().map(|model| (model, dimension));
+    let version = plan::version(&passages, &language, meaning)?;
     let is_up_to_date =
         old.as_ref().is_some_and(|it| it.header().book_version == version);
 
-    let mut vectors = Vectors::new(old.as_ref(), &before, model.as_deref());
+    let mut vectors = Vectors::new(old.as_ref(), &before, meaning);
     let missing = vectors.missing(&passages, embedder.is_some());
     let reused = if embedder.is_some() { passages.len() - missing.len() } else { 0 };
     let mut summary = Summary {
@@ -133,27 +134,25 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
     Ok(summary)
 }
 
-/// The shelf that is there. One that cannot be read is made anew, but only if the file is
-/// called a shelf: a slip of the hand must not cost somebody a chapter.
+/// The shelf that is there. One that this build cannot read is made anew; a file that is no
+/// shelf is not overwritten, because a slip of the hand must not cost somebody a chapter.
 fn open(path: &Path) -> Outcome<Option<Shelf>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    match Shelf::open(path) {
+    match Shelf::read(path) {
         Ok(shelf) => Ok(Some(shelf)),
-        Err(_) if path.extension().is_some_and(|it| it == "shelf") => Ok(None),
-        Err(err) => {
-            let words = "not a shelf, so it is not overwritten";
-            Err(format!("{}: {words} ({})", path.display(), err.chain()).into())
+        Err(Unreadable::Io(err)) if err.kind() == ErrorKind::NotFound => Ok(None),
+        Err(err @ (Unreadable::Io(_) | Unreadable::Foreign)) => {
+            Err(format!("{}: {err}; it is not overwritten", path.display()).into())
         }
+        Err(_) => Ok(None),
     }
 }
 
-/// The pages of this run and those of other sources, ordered by source.
+/// The passages of this run and those of other sources, in an order that does not depend on
+/// which came first.
 fn together(before: &[Passage], new: Vec<Passage>, source: &str) -> Vec<Passage> {
     let others = before.iter().filter(|it| it.source != source).cloned();
     let mut all: Vec<Passage> = others.chain(new).collect();
-    all.sort_by(|a, b| a.source.cmp(&b.source));
+    all.sort_by(|a, b| (&a.source, &a.path, a.start).cmp(&(&b.source, &b.path, b.start)));
     all
 }
 
@@ -161,10 +160,18 @@ fn together(before: &[Passage], new: Vec<Passage>, source: &str) -> Vec<Passage>
 struct Vectors(HashMap<String, Vec<f32>>);
 
 impl Vectors {
-    /// Those of the old shelf, if the same model made them.
-    fn new(old: Option<&Shelf>, before: &[Passage], model: Option<&str>) -> Self {
+    /// Those of the old shelf, if the same model made them with as many numbers.
+    fn new(
+        old: Option<&Shelf>,
+        before: &[Passage],
+        meaning: Option<(&str, u32)>,
+    ) -> Self {
         let old = old.filter(|it| {
-            model.is_some() && it.header().embedding_model.as_deref() == model
+            meaning.is_some_and(|(model, dimension)| {
+                it.header().embedding_model.as_deref() == Some(model)
+                    && [0, it.header().dimension].contains(&dimension)
+                    && it.verify_vectors().is_ok()
+            })
         });
         let pairs = old.into_iter().flat_map(|shelf| {
             let pair = |it: &Passage| Some((it.indexed_text(), shelf.vector(&it.id)?));
@@ -175,7 +182,7 @@ impl Vectors {
 
     /// The texts without a vector, each once, in order.
     fn missing(&self, passages: &[Passage], is_wanted: bool) -> Vec<String> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let texts = passages.iter().filter(|_| is_wanted).map(Passage::indexed_text);
         texts
             .filter(|text| !self.0.contains_key(text) && seen.insert(text.clone()))

@@ -4,7 +4,7 @@ use unicode_normalization::char::is_combining_mark;
 
 /// What is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grain {
+pub(super) enum Grain {
     /// Sentences: at a blank line, a line, the end of a sentence, a space.
     Prose,
     /// Code and tables: at a blank line or a line.
@@ -14,7 +14,7 @@ pub enum Grain {
 /// The byte at which to cut `text` so that the first part has at most `room` code points.
 /// The best kind of border wins if it leaves the first part at least half full; without any
 /// border the cut falls between two characters. The whole length if all of it fits.
-pub fn at(text: &str, room: usize, grain: Grain) -> usize {
+pub(super) fn at(text: &str, room: usize, grain: Grain) -> usize {
     let Some((limit, _)) = text.char_indices().nth(room) else { return text.len() };
     let window = &text[..limit];
     let half = window.char_indices().nth(room / 2).map_or(0, |(at, _)| at);

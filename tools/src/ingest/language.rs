@@ -10,10 +10,10 @@ const OF_EACH: usize = 300;
 const OF_ALL: usize = 60_000;
 
 /// The ISO 639-3 code of a language that was named as `en` or `eng`.
-pub fn named(code: &str) -> Outcome<String> {
+pub(super) fn named(code: &str) -> Outcome<String> {
     let code = code.to_ascii_lowercase();
-    let long = SHORT.iter().find(|(short, _)| *short == code).map_or(&*code, |it| it.1);
-    match Lang::from_code(long) {
+    let name = SHORT.iter().find(|(short, _)| *short == code).map_or(&*code, |it| it.1);
+    match Lang::from_code(name) {
         Some(lang) => Ok(lang.code().to_owned()),
         None => Err(format!(
             "--language {code}: not a known ISO 639 code, such as en, eng, de or zh"
@@ -23,7 +23,7 @@ pub fn named(code: &str) -> Outcome<String> {
 }
 
 /// The language of most of the text, as ISO 639-3; English when there is too little to tell.
-pub fn detected(passages: &[Passage]) -> String {
+pub(super) fn detected(passages: &[Passage]) -> String {
     let step = (passages.len() * OF_EACH).div_ceil(OF_ALL).max(1);
     let mut sample = String::new();
     for passage in passages.iter().step_by(step) {

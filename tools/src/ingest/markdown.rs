@@ -14,7 +14,7 @@ pub const DIALECT: Options = Options::ENABLE_TABLES
 /// A block and the bytes that it covers. The blocks of a page, and those of a container,
 /// cover every character that is not blank.
 #[derive(Debug)]
-pub struct Block {
+pub(super) struct Block {
     /// What it is.
     pub kind: Kind,
     /// Its bytes in the source, from the start of its first line where nothing else stands.
@@ -25,7 +25,7 @@ pub struct Block {
 
 /// What a block is, as far as cutting it matters.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A heading: 1 to 6, its text without markup, its explicit `{#id}`.
     Heading {
         /// 1 to 6.
@@ -41,13 +41,15 @@ pub enum Kind {
     Table(String),
     /// A list, an item, a quotation, a footnote.
     Container,
+    /// HTML that nobody would see: comments and empty tags.
+    Hidden,
     /// Everything else.
     Prose,
 }
 
 /// How a fenced block of code is drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
+pub(super) struct Fence {
     /// What stands before its marks on a line: indentation and `>`.
     pub margin: String,
     /// The marks, three or more backticks or tildes.
@@ -59,7 +61,7 @@ pub struct Fence {
 }
 
 /// The blocks of `source[from..]`.
-pub fn blocks(source: &str, from: usize) -> Vec<Block> {
+pub(super) fn blocks(source: &str, from: usize) -> Vec<Block> {
     let mut open = vec![Block::new(Kind::Container, from..source.len())];
     for (event, range) in Parser::new_ext(&source[from..], DIALECT).into_offset_iter() {
         let range = range.start + from..range.end + from;
@@ -89,7 +91,7 @@ impl Block {
     }
 
     /// The fences in it that nobody closed make what follows it look like code.
-    pub fn has_open_fence(&self) -> bool {
+    pub(super) fn has_open_fence(&self) -> bool {
         matches!(&self.kind, Kind::Fence(fence) if !fence.is_closed)
             || self.children.iter().any(Self::has_open_fence)
     }
@@ -116,6 +118,9 @@ fn kind(source: &str, tag: Tag<'_>, range: &Range<usize>) -> Option<Kind> {
         Tag::Table(_) => Kind::Table(header(source, range)),
         Tag::List(_) | Tag::Item | Tag::BlockQuote(_) | Tag::FootnoteDefinition(_) => {
             Kind::Container
+        }
+        Tag::HtmlBlock | Tag::Paragraph if !has_words(&source[range.clone()]) => {
+            Kind::Hidden
         }
         Tag::Paragraph | Tag::HtmlBlock | Tag::CodeBlock(CodeBlockKind::Indented) => {
             Kind::Prose
@@ -157,6 +162,23 @@ fn fence(source: &str, range: &Range<usize>) -> Fence {
     }
 }
 
+/// Whether HTML says anything outside its tags and comments (`<https://…>` does).
+fn has_words(mut html: &str) -> bool {
+    while let Some(tag) = html.find('<') {
+        if !html[..tag].trim().is_empty() {
+            return true;
+        }
+        let end = if html[tag..].starts_with("<!--") { "-->" } else { ">" };
+        let Some(at) = html[tag..].find(end) else { return false };
+        let name = html[tag..tag + at].split_whitespace().next().unwrap_or_default();
+        if end == ">" && name.contains([':', '@']) {
+            return true;
+        }
+        html = &html[tag + at + end.len()..];
+    }
+    !html.trim().is_empty()
+}
+
 /// The names of the columns and the line under them.
 fn header(source: &str, range: &Range<usize>) -> String {
     let margin = margin(&source[line_start(source, range.start)..range.start]);
@@ -171,7 +193,7 @@ fn margin(before: &str) -> String {
 }
 
 /// The first byte of the line that holds `at`.
-pub fn line_start(source: &str, at: usize) -> usize {
+pub(super) fn line_start(source: &str, at: usize) -> usize {
     source[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
@@ -248,12 +270,47 @@ mod tests {
     fn containers_hold_their_bullets_and_their_blocks() {
         let source =
             "- one\n  two\n  - deep\n\n    ```rs\n    x\n    ```\n> q\n>\n> ~~~~\n> y\n";
-        insta::assert_debug_snapshot!(outline(source), @r##""##);
+        insta::assert_debug_snapshot!(outline(source), @r##"
+        [
+            "Container \"- one\\n  two\\n  - deep\\n\\n    ```rs\\n    x\\n    ```\\n\"",
+            "  Container \"- one\\n  two\\n  - deep\\n\\n    ```rs\\n    x\\n    ```\\n\"",
+            "    Prose \"- one\\n  two\\n\"",
+            "    Container \"  - deep\\n\\n    ```rs\\n    x\\n    ```\\n\"",
+            "      Container \"  - deep\\n\\n    ```rs\\n    x\\n    ```\\n\"",
+            "        Prose \"  - deep\\n\"",
+            "        fence \"    \" ``` rs true",
+            "Container \"> q\\n>\\n> ~~~~\\n> y\\n\"",
+            "  Prose \"> q\\n\"",
+            "  Prose \">\\n\"",
+            "  fence \"> \" ~~~~  false",
+        ]
+        "##);
+    }
+
+    #[test]
+    fn html_without_words_is_hidden() {
+        for (html, is_seen) in [
+            ("<!-- a > b -->", false),
+            ("<a id=\"x\"></a>", false),
+            ("<p>words</p>", true),
+            ("<https://book.example>", true),
+            ("words <br>", true),
+            ("<unclosed", false),
+        ] {
+            assert_eq!(has_words(html), is_seen, "{html}");
+        }
     }
 
     #[test]
     fn link_definitions_are_kept_as_prose() {
         let source = "[a]: http://x\n\nText [a].\n\n[b]: y\n\n| h |\n|---|\n| 1 |\n";
-        insta::assert_debug_snapshot!(outline(source), @r##""##);
+        insta::assert_debug_snapshot!(outline(source), @r##"
+        [
+            "Prose \"[a]: http://x\\n\\n\"",
+            "Prose \"Text [a].\\n\"",
+            "Prose \"\\n[b]: y\\n\\n\"",
+            "Table(\"| h |\\n|---|\\n\") \"| h |\\n|---|\\n| 1 |\\n\"",
+        ]
+        "##);
     }
 }

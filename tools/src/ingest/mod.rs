@@ -6,7 +6,7 @@
 
 mod anchors;
 mod build;
-mod collection;
+pub mod collection;
 mod cut;
 mod front;
 mod language;
@@ -70,7 +70,7 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         from: args.from,
         shelf: shelf.unwrap_or_else(|| PathBuf::from(SHELF)),
         to: args.to.unwrap_or(if has_qdrant { Target::Qdrant } else { Target::Shelf }),
-        source: label(args.source)?,
+        source: label(&args.source)?,
         language: args.language.as_deref().map(language::named).transpose()?,
         dry_run: args.dry_run,
     };
@@ -87,11 +87,15 @@ pub async fn run(args: Args, env: Env) -> Outcome {
 }
 
 /// A label is one short line, because it is part of the ids.
-fn label(source: String) -> Outcome<String> {
-    let source = source.trim().to_owned();
+fn label(source: &str) -> Outcome<String> {
+    let source = source.trim();
     let is_good =
         (1..=100).contains(&source.chars().count()) && !source.contains(char::is_control);
-    if is_good { Ok(source) } else { Err("--source: 1 to 100 characters".into()) }
+    if is_good {
+        Ok(source.to_owned())
+    } else {
+        Err("--source: 1 to 100 characters".into())
+    }
 }
 
 /// What was done, or would be, in a few lines.

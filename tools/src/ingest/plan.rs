@@ -1,6 +1,9 @@
 //! What a book becomes: its passages with their ids, and the version that they make.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::Write,
+};
 
 use sha2::{Digest, Sha256};
 use shared::{
@@ -25,7 +28,7 @@ const INDEX: u32 = 1;
 
 /// The passages of all pages, in order. `source` is the label of this ingest and, in the
 /// ids, the name of the book.
-pub fn passages(pages: &[Page], source: &str) -> Vec<Passage> {
+pub(super) fn passages(pages: &[Page], source: &str) -> Vec<Passage> {
     pages.iter().flat_map(|page| page_passages(page, source)).collect()
 }
 
@@ -108,26 +111,30 @@ fn encoded(part: &str) -> String {
         if c.is_ascii_alphanumeric() || "/-_.~!$&'*+,;=:@".contains(c) || !c.is_ascii() {
             link.push(c);
         } else {
-            link.push_str(&format!("%{:02X}", c as u32));
+            write!(link, "%{:02X}", c as u32).expect("a string takes all");
         }
         link
     })
 }
 
-/// 16 hexadecimal digits of the hash of everything that makes the index.
-pub fn version(
+/// 16 hexadecimal digits of the hash of everything that makes the index. `meaning` is the
+/// embedding model and the dimension that was asked of it.
+pub(super) fn version(
     passages: &[Passage],
     language: &str,
-    model: Option<&str>,
+    meaning: Option<(&str, u32)>,
 ) -> Result<String> {
-    let all = (INDEX, tokens::VERSION, language, model, passages);
+    let all = (INDEX, tokens::VERSION, language, meaning, passages);
     let bytes = serde_json::to_vec(&all)
         .map_err(|err| shared::Error::Internal(format!("passages to JSON: {err}")))?;
     Ok(hex(&Sha256::digest(bytes), 8))
 }
 
 fn hex(bytes: &[u8], take: usize) -> String {
-    bytes.iter().take(take).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(take).fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes all");
+        hex
+    })
 }
 
 /// How one page differs from the book that is there.
@@ -144,7 +151,7 @@ pub struct PageChange {
 }
 
 /// The pages that change, by path.
-pub fn changes(old: &[Passage], new: &[Passage]) -> Vec<PageChange> {
+pub(super) fn changes(old: &[Passage], new: &[Passage]) -> Vec<PageChange> {
     let before: HashSet<Uuid> = old.iter().map(|it| it.id).collect();
     let after: HashSet<Uuid> = new.iter().map(|it| it.id).collect();
     let mut pages: BTreeMap<&str, PageChange> = BTreeMap::new();
@@ -159,4 +166,92 @@ pub fn changes(old: &[Passage], new: &[Passage]) -> Vec<PageChange> {
     }
     pages.retain(|_, it| it.added + it.removed > 0);
     pages.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(path: &str, source: &str) -> Page {
+        Page { path: path.into(), source: source.into(), format: Format::Markdown }
+    }
+
+    fn of(source: &str) -> Vec<Passage> {
+        passages(&[page("ch 1/a.md", source)], "book")
+    }
+
+    #[test]
+    fn offsets_count_code_points_of_the_text_as_read() {
+        let source = "---\r\ntitle: é\r\n---\r\n\r\n# Größe 👩\r\n\r\nZwei Wörter.\r\n";
+        let passage = &of(source)[0];
+        let letters: Vec<char> = source.chars().collect();
+        let stretch: String =
+            letters[passage.start as usize..passage.end as usize].iter().collect();
+        assert_eq!(stretch, "# Größe 👩\r\n\r\nZwei Wörter.");
+        assert_eq!((passage.text.as_str(), passage.lead), (stretch.as_str(), 0));
+    }
+
+    #[test]
+    fn links_are_addresses_and_anchors_stay_readable() {
+        let passage = &of("# Größe (neu) {#a(b}\n\ntext")[0];
+        assert_eq!(passage.anchor, "a(b");
+        assert_eq!(passage.link, "ch%201/a.md#a%28b");
+        assert_eq!(of("# Größe?\n\ntext")[0].link, "ch%201/a.md#größe");
+        assert_eq!(of("text")[0].link, "ch%201/a.md");
+    }
+
+    #[test]
+    fn copies_are_numbered_and_ids_last() {
+        let fence = format!("```\n{}\n```\n\n", "same\n".repeat(200));
+        let copies = of(&fence.repeat(2));
+        assert_eq!(copies.len(), 2);
+        assert_eq!(copies[0].text, copies[1].text);
+        assert_ne!(copies[0].id, copies[1].id);
+        assert_eq!(copies[0].id, of(&fence)[0].id, "a copy further down changes no id");
+        // Readers keep ids in their conversations: this value must never change.
+        insta::assert_snapshot!(of("text")[0].id, @"d5ad17a1-e7e4-5ced-a8d3-bf373afc6c04");
+    }
+
+    #[test]
+    fn the_version_depends_on_all_that_makes_the_index() {
+        let (a, b) = (of("text"), of("text!"));
+        let version =
+            |it: &[Passage], language, model| version(it, language, model).unwrap();
+        let base = version(&a, "eng", None);
+        assert_eq!(base, version(&of("text"), "eng", None));
+        assert_eq!(base.len(), 16);
+        assert_ne!(base, version(&b, "eng", None));
+        assert_ne!(base, version(&a, "deu", None));
+        assert_ne!(base, version(&a, "eng", Some(("model", 0))));
+    }
+
+    #[test]
+    fn changes_are_told_by_page() {
+        let old =
+            passages(&[page("a", "one"), page("b", "two"), page("c", "three")], "book");
+        let new =
+            passages(&[page("a", "one"), page("b", "2"), page("d", "four")], "book");
+        let told: Vec<_> = changes(&old, &new)
+            .into_iter()
+            .map(|it| (it.path, it.added, it.removed, it.kept))
+            .collect();
+        let expected =
+            [("b".into(), 1, 1, 0), ("c".into(), 0, 1, 0), ("d".into(), 1, 0, 0)];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn plain_text_is_paragraphs_whatever_it_looks_like() {
+        let page = Page {
+            path: "my_notes.txt".into(),
+            source: "# no heading\n\n---\n\nmore".into(),
+            format: Format::Plain,
+        };
+        let passages = passages(&[page], "book");
+        assert_eq!(passages.len(), 1);
+        assert_eq!(
+            (passages[0].title.as_str(), passages[0].anchor.as_str()),
+            ("my notes", "")
+        );
+    }
 }

@@ -4,14 +4,14 @@
 const STEP: usize = 256;
 
 /// Answers how many code points stand before a byte, without counting from the start.
-pub struct Positions<'a> {
+pub(super) struct Positions<'a> {
     source: &'a [u8],
     counts: Vec<usize>,
 }
 
 impl<'a> Positions<'a> {
     /// Counts `source` once.
-    pub fn new(source: &'a str) -> Self {
+    pub(super) fn new(source: &'a str) -> Self {
         let source = source.as_bytes();
         let counts = source
             .chunks(STEP)
@@ -25,7 +25,7 @@ impl<'a> Positions<'a> {
     }
 
     /// The code points before the byte `at`, which must be a border of characters.
-    pub fn at(&self, at: usize) -> usize {
+    pub(super) fn at(&self, at: usize) -> usize {
         let step = (at / STEP).min(self.counts.len().saturating_sub(1));
         let before = self.counts.get(step).copied().unwrap_or(0);
         before + code_points(&self.source[step * STEP..at])

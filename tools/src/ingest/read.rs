@@ -17,7 +17,7 @@ const TOO_LARGE: u64 = 50_000_000;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// Markdown, with headings and anchors.
     Markdown,
     /// Paragraphs of plain text.
@@ -26,7 +26,7 @@ pub enum Format {
 
 /// One page of the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// Its path relative to the book's folder, with forward slashes: `ch04/moves.md`.
     pub path: String,
     /// Its source text; see the top of this file.
@@ -38,7 +38,7 @@ pub struct Page {
 /// The pages under `from`, sorted by path. Folders whose names start with a dot,
 /// `node_modules` and tagged cache folders (Cargo's `target`) are left out. Fails on a book
 /// without pages and on the first page that cannot be read, with its name.
-pub fn book(from: &Path) -> Outcome<Vec<Page>> {
+pub(super) fn book(from: &Path) -> Outcome<Vec<Page>> {
     let about = fs::metadata(from).map_err(|err| failed(from, &err))?;
     let mut found = Vec::new();
     if about.is_file() {

@@ -10,7 +10,7 @@ use super::{
 
 /// A heading and what stands under it, up to the next heading.
 #[derive(Debug)]
-pub struct Section {
+pub(super) struct Section {
     /// 1 to 6; 0 before the first heading.
     pub level: u8,
     /// The heading's anchor; empty before the first heading.
@@ -22,7 +22,7 @@ pub struct Section {
 }
 
 /// The sections of a page, small ones joined to what follows.
-pub fn read(
+pub(super) fn read(
     path: &str,
     front: &Front,
     blocks: Vec<Block>,
@@ -33,27 +33,24 @@ pub fn read(
     let mut crumbs: Vec<(u8, String)> = Vec::new();
     let mut sections: Vec<Section> = Vec::new();
     for block in blocks {
-        match &block.kind {
-            Kind::Heading { level, text, id } => {
-                let (level, text) = (*level, one_line(text));
-                let anchor = anchors.next(&text, id.as_deref());
-                crumbs.retain(|(outer, _)| *outer < level);
-                crumbs.push((level, text));
-                let title = breadcrumb(&page, &crumbs);
-                sections.push(Section { level, anchor, title, blocks: vec![block] });
-            }
-            _ => {
-                claim_nested(&block, &mut anchors);
-                match sections.last_mut() {
-                    Some(section) => section.blocks.push(block),
-                    None => sections.push(Section {
-                        level: 0,
-                        anchor: String::new(),
-                        title: page.clone(),
-                        blocks: vec![block],
-                    }),
-                }
-            }
+        if let Kind::Heading { level, text, id } = &block.kind {
+            let (level, text) = (*level, one_line(text));
+            let anchor = anchors.next(&text, id.as_deref());
+            crumbs.retain(|(outer, _)| *outer < level);
+            crumbs.push((level, text));
+            let title = breadcrumb(&page, &crumbs);
+            sections.push(Section { level, anchor, title, blocks: vec![block] });
+            continue;
+        }
+        claim_nested(&block, &mut anchors);
+        match sections.last_mut() {
+            Some(section) => section.blocks.push(block),
+            None => sections.push(Section {
+                level: 0,
+                anchor: String::new(),
+                title: page.clone(),
+                blocks: vec![block],
+            }),
         }
     }
     join_small(sections, at)
@@ -117,9 +114,9 @@ fn join_small(sections: Vec<Section>, at: &Positions<'_>) -> Vec<Section> {
             joined.push(section);
             continue;
         };
-        let is_bare =
-            before.blocks.iter().all(|it| matches!(it.kind, Kind::Heading { .. }));
-        if is_bare {
+        let says_nothing =
+            |it: &Block| matches!(it.kind, Kind::Heading { .. } | Kind::Hidden);
+        if before.blocks.iter().all(says_nothing) {
             before.blocks.append(&mut section.blocks);
             *before = Section { blocks: std::mem::take(&mut before.blocks), ..section };
         } else if size(before, before) < SMALL && size(before, &section) <= LIMIT {
@@ -129,4 +126,73 @@ fn join_small(sections: Vec<Section>, at: &Positions<'_>) -> Vec<Section> {
         }
     }
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::{front, markdown};
+
+    /// Breadcrumb and anchor of each section, and how many blocks it has.
+    fn outline(source: &str) -> Vec<(String, String, usize)> {
+        let front = front::read(source);
+        let blocks = markdown::blocks(source, front.len);
+        read("a/my_page.md", &front, blocks, &Positions::new(source))
+            .into_iter()
+            .map(|it| (it.title, it.anchor, it.blocks.len()))
+            .collect()
+    }
+
+    fn titles(source: &str) -> Vec<String> {
+        outline(source).into_iter().map(|it| it.0).collect()
+    }
+
+    fn long() -> String {
+        "Enough words for a passage of its own. ".repeat(6)
+    }
+
+    #[test]
+    fn breadcrumbs_follow_the_levels_of_headings() {
+        let text = long();
+        let source = format!(
+            "# Trees\n\n{text}\n\n## Oak\n\n{text}\n\n#### Bark\n\n{text}\n\n\
+             ## Elm\n\n{text}\n\n# More\n\n{text}"
+        );
+        let expected =
+            ["Trees", "Trees > Oak", "Trees > Oak > Bark", "Trees > Elm", "Trees > More"];
+        assert_eq!(titles(&source), expected);
+    }
+
+    #[test]
+    fn the_page_is_called_by_its_heading_its_front_matter_or_its_file() {
+        assert_eq!(titles("---\ntitle: Front\n---\n# Head\n\ntext"), ["Head"]);
+        assert_eq!(titles("---\ntitle: Front\n---\n## Part\n\nx"), ["Front > Part"]);
+        assert_eq!(titles("text"), ["my page"]);
+    }
+
+    #[test]
+    fn a_small_section_takes_in_the_deeper_one_and_keeps_its_anchor() {
+        let joined = outline("# A\n\nshort\n\n## B\n\nshort\n\n## C\n\nshort");
+        assert_eq!(joined, [("A".into(), "a".into(), 6)]);
+        let apart = outline("## A\n\nshort\n\n## B\n\nshort");
+        let names: Vec<_> = apart.iter().map(|it| it.1.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "the same level is never joined");
+        let text = long().repeat(8);
+        let source = format!("# A\n\nshort\n\n## B\n\n{text}");
+        assert_eq!(outline(&source).len(), 2, "together they would be too long");
+    }
+
+    #[test]
+    fn a_heading_alone_leads_to_the_deeper_one() {
+        let source = "<!-- note -->\n<a id=\"x\"></a>\n\n# A\n\n## B\n\nshort";
+        assert_eq!(outline(source), [("A > B".into(), "b".into(), 5)]);
+    }
+
+    #[test]
+    fn repeated_headings_have_their_own_anchors() {
+        let text = long();
+        let source = format!("## Notes\n\n{text}\n\n> ## Notes\n\n## Notes\n\n{text}");
+        let anchors: Vec<_> = outline(&source).into_iter().map(|it| it.1).collect();
+        assert_eq!(anchors, ["notes", "notes-2"]);
+    }
 }

@@ -14,17 +14,17 @@ use super::{
 
 /// The longest passage in code points, lead and tail included: about 400 tokens of English.
 /// At this size span recall was best for the context it costs, on five long texts.
-pub const LIMIT: usize = 1600;
+pub(super) const LIMIT: usize = 1600;
 
 /// A passage under this many code points says too little to be found alone.
-pub const SMALL: usize = 200;
+pub(super) const SMALL: usize = 200;
 
 /// A lead that would fill more of a passage than this is not worth repeating.
 const LONGEST_LEAD: usize = 400;
 
 /// One passage to be: a stretch of the source between a lead and a tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct Piece {
     /// What is repeated before it.
     pub lead: String,
     /// Its bytes in the source.
@@ -33,22 +33,27 @@ pub struct Piece {
     pub tail: String,
     /// Nothing may follow in the same passage: the source forgot to close a fence.
     is_last: bool,
+    /// Code points to keep free for [`close_fence`].
+    reserve: usize,
+    /// Where its last block begins, if there is one before it.
+    joint: Option<usize>,
 }
 
 impl Piece {
     /// What readers and models see.
-    pub fn text(&self, source: &str) -> String {
+    pub(super) fn text(&self, source: &str) -> String {
         [&self.lead, &source[self.range.clone()], &self.tail].concat()
     }
 }
 
 /// The passages of one section, in order.
-pub fn pieces(source: &str, blocks: &[Block], at: &Positions<'_>) -> Vec<Piece> {
+pub(super) fn pieces(source: &str, blocks: &[Block], at: &Positions<'_>) -> Vec<Piece> {
     let mut splitter = Splitter { source, at, done: Vec::new() };
     for block in blocks {
         splitter.add(block);
     }
-    for piece in &mut splitter.done {
+    splitter.even_out();
+    for piece in splitter.done.iter_mut().filter(|it| it.reserve > 0) {
         close_fence(source, piece);
     }
     splitter.done
@@ -88,10 +93,7 @@ impl Splitter<'_> {
 
     /// Sentences, as many as fit.
     fn add_prose(&mut self, range: Range<usize>) {
-        // Cutting may bring backticks to the start of a line, where they open a fence.
-        let text = &self.source[range.clone()];
-        let has_marks = text.contains("```") || text.contains("~~~");
-        let reserve = if has_marks { 16 } else { 0 };
+        let reserve = self.reserve(&range);
         self.add_cut(range, Grain::Prose, &Frame { reserve, ..Frame::default() });
     }
 
@@ -105,20 +107,35 @@ impl Splitter<'_> {
             margin,
             tail: format!("\n{margin}{marks}"),
             is_open: !is_closed,
-            ..Frame::default()
+            // Without its list, a closing line may stand too far in to close.
+            reserve: if margin.is_empty() { 0 } else { 16 },
         };
         self.add_lines(block, &frame);
     }
 
     /// Rows of a table; the header is repeated before each further piece.
     fn add_table(&mut self, block: &Block, header: &str) {
-        self.add_lines(block, &Frame { lead: header.to_owned(), ..Frame::default() });
+        let reserve = self.reserve(&block.range);
+        let lead = header.to_owned();
+        self.add_lines(block, &Frame { lead, reserve, ..Frame::default() });
+    }
+
+    /// Cutting a sentence or a row may bring backticks to the start of a line, where they
+    /// open a fence: room to close it.
+    fn reserve(&self, range: &Range<usize>) -> usize {
+        let text = &self.source[range.clone()];
+        if text.contains("```") || text.contains("~~~") { 16 } else { 0 }
     }
 
     fn add_lines(&mut self, block: &Block, frame: &Frame<'_>) {
         let opening = self.first_lines(&block.range, frame.lead.lines().count());
         if frame.size() > LONGEST_LEAD || opening > LONGEST_LEAD {
-            return self.add_prose(block.range.clone());
+            self.add_prose(block.range.clone());
+            if let Some(piece) = self.done.last_mut() {
+                // What is left of its marks must not reach into the next block.
+                piece.is_last = true;
+            }
+            return;
         }
         self.add_cut(block.range.clone(), Grain::Lines, frame);
     }
@@ -156,7 +173,27 @@ impl Splitter<'_> {
                     piece.lead.push_str(frame.margin);
                 }
             }
+            piece.reserve = frame.reserve;
             self.push(piece);
+        }
+    }
+
+    /// Gives a scrap at the end of the section the last block of the piece before it.
+    fn even_out(&mut self) {
+        let [.., before, last] = self.done.as_slice() else { return };
+        let Some(joint) = before.joint else { return };
+        if self.size(last) >= SMALL || !before.tail.is_empty() || !last.lead.is_empty() {
+            return;
+        }
+        let Some(kept) = self.trimmed(before.range.start..joint) else { return };
+        let moved = self.length(&(joint..last.range.end)) + count(&last.tail);
+        let reserve = before.reserve.max(last.reserve);
+        if self.size(&kept) >= SMALL
+            && moved + reserve <= LIMIT
+            && let [.., before, last] = self.done.as_mut_slice()
+        {
+            before.range.end = kept.range.end;
+            (last.range.start, last.reserve) = (joint, reserve);
         }
     }
 
@@ -175,8 +212,11 @@ impl Splitter<'_> {
         if self.joins(&piece) {
             let last = self.done.last_mut().expect("what is joined is there");
             last.range.end = piece.range.end;
+            // Between two pieces of one fence there is no border of blocks.
+            last.joint = piece.lead.is_empty().then_some(piece.range.start);
             last.tail = piece.tail;
             last.is_last = piece.is_last;
+            last.reserve = last.reserve.max(piece.reserve);
         } else {
             self.done.push(piece);
         }
@@ -187,7 +227,7 @@ impl Splitter<'_> {
         self.done.last().is_some_and(|last| {
             let range = last.range.start..piece.range.end;
             let size = count(&last.lead) + self.length(&range) + count(&piece.tail);
-            !last.is_last && size <= LIMIT
+            !last.is_last && size + last.reserve.max(piece.reserve) <= LIMIT
         })
     }
 
@@ -213,7 +253,14 @@ impl Splitter<'_> {
         let line = line_start(self.source, first);
         let start = if line < range.start { first } else { line };
         let range = start..range.start + text.trim_end().len();
-        Some(Piece { lead: String::new(), range, tail: String::new(), is_last: false })
+        Some(Piece {
+            lead: String::new(),
+            range,
+            tail: String::new(),
+            is_last: false,
+            reserve: 0,
+            joint: None,
+        })
     }
 }
 
@@ -255,7 +302,7 @@ fn close_fence(source: &str, piece: &mut Piece) {
     }
     let last = super::markdown::blocks(&text, 0).into_iter().next_back();
     if let Some(Fence { margin, marks, .. }) = last.as_ref().and_then(open_fence) {
-        piece.tail.push_str(&format!("\n{margin}{marks}"));
+        piece.tail.extend(["\n", margin.as_str(), marks.as_str()]);
     }
 }
 
@@ -264,5 +311,105 @@ fn open_fence(block: &Block) -> Option<&Fence> {
     match &block.kind {
         Kind::Fence(fence) if !fence.is_closed => Some(fence),
         _ => block.children.last().and_then(open_fence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::markdown;
+
+    fn split(source: &str) -> Vec<String> {
+        let at = Positions::new(source);
+        let pieces = pieces(source, &markdown::blocks(source, 0), &at);
+        pieces.iter().map(|it| it.text(source)).collect()
+    }
+
+    fn sentences(count: usize) -> String {
+        each(count, |n| format!("Sentence number {} says little. ", n + 1))
+    }
+
+    fn each(count: usize, line: impl Fn(usize) -> String) -> String {
+        (0..count).map(line).collect()
+    }
+
+    #[test]
+    fn whole_blocks_are_put_together_up_to_the_limit() {
+        let (a, b, c) = (sentences(20), sentences(21), sentences(22));
+        let parts = split(&format!("{a}\n\n{b}\n\n{c}"));
+        assert_eq!(parts, [format!("{a}\n\n{}", b.trim_end()), c.trim_end().to_owned()]);
+    }
+
+    #[test]
+    fn a_long_fence_is_closed_and_opened_again() {
+        let code: String = each(150, |n| format!("# let x{n} = {n};\n"));
+        let parts = split(&format!("Look:\n\n```rust,ignore\n{code}```\n\nSeen."));
+        assert_eq!(parts.len(), 2);
+        assert!(parts[0].starts_with("Look:\n\n```rust,ignore\n# let x0 = 0;"));
+        assert!(parts[0].ends_with(";\n```"), "{}", parts[0]);
+        assert!(parts[1].starts_with("```rust,ignore\n# let x"), "{}", parts[1]);
+        assert!(parts[1].ends_with("\n```\n\nSeen."));
+    }
+
+    #[test]
+    fn a_fence_in_a_quotation_keeps_its_margin() {
+        let code: String = each(150, |n| format!("> let x{n} = {n};\n"));
+        let parts = split(&format!("> ~~~~ js\n{code}> ~~~~\n"));
+        assert!(parts[0].ends_with(";\n> ~~~~"), "{}", parts[0]);
+        assert!(parts[1].starts_with("> ~~~~js\n> let x"), "{}", parts[1]);
+    }
+
+    #[test]
+    fn a_fence_that_nobody_closed_ends_its_passage() {
+        let parts = split("- one\n\n  ```\n  code\n- two\n\n```\nmore");
+        assert_eq!(parts, ["- one\n\n  ```\n  code\n  ```", "- two\n\n```\nmore\n```"]);
+    }
+
+    #[test]
+    fn a_fence_that_fits_is_never_cut() {
+        let code = "x".repeat(1500);
+        let parts = split(&format!("Short.\n\n{}\n\n```\n{code}\n```", sentences(4)));
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[1], format!("```\n{code}\n```"));
+    }
+
+    #[test]
+    fn a_long_table_repeats_its_header() {
+        let rows: String = each(120, |n| format!("| row {n} | {n} |\n"));
+        let parts = split(&format!("| name | n |\n|:-----|--:|\n{rows}\nAfter."));
+        assert_eq!(parts.len(), 2);
+        for part in &parts {
+            assert!(part.starts_with("| name | n |\n|:-----|--:|\n| row "), "{part}");
+        }
+        assert!(parts[1].ends_with("| row 119 | 119 |\n\nAfter."));
+    }
+
+    #[test]
+    fn a_long_list_is_cut_between_its_items() {
+        let items: String =
+            each(60, |n| format!("{n}. item {n}\n   with two lines here\n"));
+        let parts = split(&items);
+        assert_eq!(parts.len(), 2);
+        assert!(parts[0].ends_with("lines here"), "{}", parts[0]);
+        let (number, _) = parts[1].split_once(". item").unwrap();
+        assert!(number.parse::<u32>().is_ok(), "{}", parts[1]);
+    }
+
+    #[test]
+    fn no_scrap_is_left_at_the_end() {
+        let parts = split(&sentences(55));
+        assert!(parts.iter().all(|it| count(it) >= SMALL), "{parts:?}");
+        let (a, b) = (sentences(32), sentences(17));
+        let scrap = "A scrap that is too long to be added to what stands before it.";
+        let parts = split(&format!("{a}\n\n{b}\n\n{scrap}"));
+        assert_eq!(parts[0], a.trim_end());
+        assert_eq!(parts[1], format!("{b}\n\n{scrap}"));
+    }
+
+    #[test]
+    fn an_introduction_stays_with_a_list_that_is_too_long() {
+        let items: String = each(40, |n| format!("- item {n} {}\n", "x".repeat(30)));
+        let parts = split(&format!("These are the items:\n\n{items}"));
+        assert!(parts[0].starts_with("These are the items:\n\n- item 0"), "{}", parts[0]);
     }
 }
