@@ -1,0 +1,18 @@
+//! Every test that goes through a door of the bundle.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod alone;
+mod auth;
+mod chat;
+mod conversations;
+mod database;
+mod ingest;
+mod internal_save;
+mod llm;
+mod on_lambda;
+mod on_vercel;
+mod rag_query;
+mod retrieval;
+mod support;
+mod tidy;
