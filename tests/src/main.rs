@@ -1,6 +1,7 @@
 //! Every test that goes through a door of the bundle.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+#![expect(unreachable_pub, reason = "nobody outside sees a test, and `pub` reads better")]
 
 mod alone;
 mod auth;

@@ -71,7 +71,7 @@ async fn write(
     draft: &mut Draft,
 ) -> Result<()> {
     let llm = app.llm().await?;
-    draft.model = llm.model().to_owned();
+    llm.model().clone_into(&mut draft.model);
     if citable.is_empty() {
         draft.refusal = Some(Refusal::NoHits);
     } else if !llm.is_extractive() && question.within_cap {
@@ -88,7 +88,7 @@ async fn write(
         };
         draft.emit(text, question.began, events);
     } else if !written {
-        draft.model = "extractive".to_owned();
+        "extractive".clone_into(&mut draft.model);
         quote(book, question, citable, events, draft);
     }
     Ok(())

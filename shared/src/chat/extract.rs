@@ -27,7 +27,7 @@ pub(super) fn paragraphs(
         if !paragraphs.is_empty() {
             text.push_str("\n\n");
         }
-        write!(text, "**{}**\n", title(&source.title, source.url.as_deref())).ok();
+        writeln!(text, "**{}**", title(&source.title, source.url.as_deref())).ok();
         for line in defused(&source.quote).trim().lines() {
             write!(text, "\n> {line}").ok();
         }

@@ -62,8 +62,9 @@ async fn wait_elsewhere(app: &App, exchange: &Exchange) {
     };
     match outcome.await {
         Ok(true) => {
-            tracing::warn!(id = %exchange.id, "an exchange waits for `lectern replay`")
+            tracing::warn!(id = %exchange.id, "an exchange waits for `lectern replay`");
         }
+
         Ok(false) => {
             tracing::error!(id = %exchange.id, "an exchange is lost: no FALLBACK_STORAGE");
         }

@@ -25,7 +25,7 @@ const MEMORY_CHARS: usize = 8000;
 /// A question with all that its answer needs.
 pub(super) struct Question {
     pub message_id: Uuid,
-    question_id: Uuid,
+    own_message_id: Uuid,
     owner: Owner,
     pub conversation: Option<Uuid>,
     pub text: String,
@@ -49,7 +49,7 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
     let is_guest = ask.owner == Owner::Guest;
     let mut question = Question {
         message_id: Uuid::now_v7(),
-        question_id: Uuid::now_v7(),
+        own_message_id: Uuid::now_v7(),
         conversation: (!is_guest).then(|| ask.conversation.unwrap_or_else(Uuid::now_v7)),
         owner: ask.owner,
         text: ask.question,
@@ -139,7 +139,7 @@ impl Question {
     pub(super) fn record(&self) -> Exchange {
         Exchange {
             id: self.message_id,
-            question_id: self.question_id,
+            question_id: self.own_message_id,
             owner: self.owner.clone(),
             conversation_id: self.conversation,
             question: self.text.clone(),

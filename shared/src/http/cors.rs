@@ -34,5 +34,5 @@ pub(super) fn layer(env: &Env) -> CorsLayer {
             HeaderName::from_static("last-event-id"),
         ])
         .expose_headers(exposed.map(HeaderName::from_static))
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_hours(1))
 }

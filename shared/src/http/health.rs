@@ -64,7 +64,7 @@ async fn health(
         if !app.access().await?.is_internal(&key) {
             return Err(Error::Unauthorized);
         }
-        look(&app).await
+        Box::pin(look(&app)).await
     } else {
         glance(&app).await
     };

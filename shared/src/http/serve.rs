@@ -20,13 +20,14 @@ pub async fn serve(routes: Route) -> Exit {
     // An instance lives as long as its process, so the app is leaked on purpose and handlers
     // share a plain reference.
     let app: &'static App = Box::leak(Box::new(App::new(env)));
-    let router = mount(routes, app);
+    let bundle = mount(routes, app);
     match platform {
         #[cfg(feature = "vercel")]
-        Platform::Vercel => super::vercel::run(router, app.env()).await,
+        Platform::Vercel => super::vercel::run(bundle, app.env()).await,
         #[cfg(feature = "lambda")]
-        Platform::Lambda => super::lambda::run(router, app.env()).await,
-        #[allow(unreachable_patterns, reason = "reached when a feature is off")]
-        _ => local::run(router, app.env()).await,
+        Platform::Lambda => super::lambda::run(bundle, app.env()).await,
+        Platform::Local => local::run(bundle, app.env()).await,
+        #[cfg(not(all(feature = "vercel", feature = "lambda")))]
+        _ => Err("this function was built without its platform's feature".into()),
     }
 }
