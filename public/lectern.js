@@ -303,7 +303,7 @@ function drawAnswer(turn, element) {
   const sources = new Map((turn.sources ?? []).map((it) => [String(it.n), it]));
   const cite = (n) => {
     const source = sources.get(n);
-    if (!source) return turn.state === 'running' ? make('sup', { class: 'cite' }, n) : `[${n}]`;
+    if (!source) return turn.state === 'done' ? `[${n}]` : make('sup', { class: 'cite' }, n); // its sources come last
     const link = make('a', { class: 'cite', href: '#', role: 'button', 'aria-label': `Source ${n}: ${source.title ?? ''}` }, n);
     link.addEventListener('click', (event) => {
       event.preventDefault();
@@ -330,7 +330,7 @@ function drawSources(turn) {
       ? make('a', { class: 'title', href, target: '_blank', rel: 'noopener', 'data-n': n }, name, make('span', { class: 'hidden' }, ' (opens in a new tab)'))
       : make('span', { class: 'title', tabindex: '-1', 'data-n': n }, name);
     const item = make('li', {}, make('span', { class: 'n' }, String(n)), head);
-    if (quote) item.append(make('q', { dir: 'auto' }, ...inline(quote.replace(/\s+/g, ' '))));
+    if (quote) item.append(make('q', { dir: 'auto' }, ...inline(quote.split('\n').map((it) => cells(it).join(' · ')).join(' ').replace(/\s+/g, ' '))));
     list.append(item);
   }
   return make('section', { class: 'sources' }, make('h3', {}, 'Sources'), list);
@@ -341,13 +341,19 @@ function deepLink(url, quote) {
   const href = url && safe(url);
   if (!href || !quote || !('fragmentDirective' in document) || href.includes(':~:')) return href;
   const shown = (line) => make('p', {}, ...inline(line.replace(/^\s*([-*+>]|#+|\d+[.)])\s+/, ''))).textContent.match(/\S+/g);
-  const lines = quote.split('\n').map(shown).filter(Boolean);
+  const lines = quote.split('\n').flatMap(cells).map(shown).filter(Boolean);
   if (!lines.length) return href;
   // A range from the first to the last words, because those in between may cross a paragraph.
   const [first, last] = [lines[0], lines.at(-1)];
   const range = first === last && first.length <= 10 ? [first] : [first.slice(0, 5), last.slice(-5)];
   const directive = range.map((words) => encodeURIComponent(words.join(' ')).replaceAll('-', '%2D')).join(',');
   return `${href + (href.includes('#') ? '' : '#')}:~:text=${directive}`;
+}
+
+/** The cells of a row of a table, as its page shows them; other lines are one. */
+function cells(line) {
+  const row = /^\s*\|(.*)\|\s*$/.exec(line);
+  return row && !DIVIDER.test(line) ? row[1].split(/(?<!\\)\|/).map((it) => it.trim()) : [line];
 }
 
 let frame = 0;

@@ -185,6 +185,7 @@ async function assertQuoted(opened, quote) {
     const name = decodeURIComponent(location.hash.slice(1));
     const anchor = name && document.getElementById(name);
     if (name && !anchor) return null;
+    for (const cell of document.querySelectorAll('td, th')) cell.append(' '); // cells end words
     const range = document.createRange();
     range.selectNodeContents(document.body);
     if (anchor) range.setStartBefore(anchor);

@@ -15,5 +15,6 @@ mod on_lambda;
 mod on_vercel;
 mod rag_query;
 mod retrieval;
+mod size;
 mod support;
 mod tidy;

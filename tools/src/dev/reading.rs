@@ -1,0 +1,58 @@
+//! Ingesting the book at the start, if its shelf is missing or stale.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use shared::{App, config::Env, retrieval::embed::Embedder};
+
+use crate::{
+    Outcome,
+    ingest::{self, Job, Summary},
+};
+
+/// Ingests the book. When the embeddings cannot be had, this run serves an index of words
+/// alone from a file of its own: the one with the vectors that were paid for stays, and the
+/// next start tries again.
+pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<(Env, Summary)> {
+    let mut job = Job {
+        from: book.to_owned(),
+        shelf: PathBuf::from(env.need("BOOK_SHELF")?),
+        to: ingest::Target::Shelf,
+        source: ingest::SOURCE.to_owned(),
+        language: None,
+        dry_run: true,
+    };
+    let planned = ingest::build(&job, &env, &ProgressBar::hidden()).await?;
+    if planned.is_up_to_date {
+        return Ok((env, planned));
+    }
+    job.dry_run = false;
+    let why = if planned.embedded == 0 { None } else { failure(&env).await? };
+    let why = match why {
+        Some(why) => why,
+        None => match ingest::build(&job, &env, &bar()?).await {
+            Ok(summary) => return Ok((env, summary)),
+            Err(err) if planned.embedded == 0 => return Err(err),
+            Err(err) => err.to_string(),
+        },
+    };
+    job.shelf = data.canonicalize()?.join("words.shelf");
+    let words_only = env.clone().with("EMBEDDING_PROVIDER", "none");
+    let summary = ingest::build(&job, &words_only, &ProgressBar::hidden()).await?;
+    tracing::warn!("until the next start the book is searched by words alone: {why}");
+    Ok((words_only.with("BOOK_SHELF", &job.shelf.to_string_lossy()), summary))
+}
+
+/// Why the embeddings cannot be had, asked with one question: an ingest has more patience
+/// with a provider that does not answer than a person at a terminal.
+async fn failure(env: &Env) -> Outcome<Option<String>> {
+    let env = env.clone().or("EMBEDDING_TIMEOUT", "15");
+    let http = App::new(env.clone()).http();
+    let Some(embedder) = Embedder::from_env(&env, http)? else { return Ok(None) };
+    Ok(embedder.question("Is anybody there?").await.err().map(|err| err.chain()))
+}
+
+fn bar() -> Outcome<ProgressBar> {
+    let style = ProgressStyle::with_template("embedding {wide_bar} {pos}/{len} {eta}")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
