@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    http::{Ctx, Route, extract::Json},
+    http::{Call, Ctx, Route, extract::Json},
 };
 
 /// `POST /api/v1/auth/login`.
@@ -34,12 +34,12 @@ struct SignedIn {
     expires_in: u64,
 }
 
-async fn login(app: Ctx, Json(body): Json<Body>) -> Result<Json<SignedIn>> {
+async fn login(app: Ctx, call: Call, Json(body): Json<Body>) -> Result<Json<SignedIn>> {
     let signer = app.signer().await?;
     let cost = Cost::from_env(app.env())?;
     // Text that is no address belongs to no account; it gets the same work and answer.
     let account = match email::normalise(&body.email) {
-        Some(email) => users::find_by_email(app.db().await?, &email).await?,
+        Some(email) => call.within(users::find_by_email(app.db().await?, &email)).await?,
         None => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, FieldError, Result,
-    http::{Ctx, Route, extract::Json},
+    http::{Call, Ctx, Route, extract::Json},
 };
 
 /// `POST /api/v1/auth/register`.
@@ -36,13 +36,14 @@ struct Registered {
 
 async fn register(
     app: Ctx,
+    call: Call,
     Json(body): Json<Body>,
 ) -> Result<(StatusCode, Json<Registered>)> {
     let email = check(&body)?;
     let db = app.db().await?;
     let hash = password::hash(body.password, Cost::from_env(app.env())?).await?;
     let id = Uuid::now_v7();
-    let created_at = users::create(db, id, &email, &hash).await?;
+    let created_at = call.within(users::create(db, id, &email, &hash)).await?;
     Ok((StatusCode::CREATED, Json(Registered { id, email, created_at })))
 }
 

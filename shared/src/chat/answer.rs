@@ -214,8 +214,9 @@ async fn finish(
     exchange.metadata["refused"] = json!(refused);
     exchange.metadata["unsupported"] = json!(unsupported);
     exchange.metadata["reason"] = json!(draft.log_reason(unsupported));
-    let kept = keep::finished(app, &exchange, question.database_is_away()).await;
-    if kept.away && !question.database_is_away() {
+    let away = question.database_is_away();
+    let kept = keep::finished(app, &exchange, away, question.deadline).await;
+    if kept.away && !away {
         question.degraded.push("database");
     }
     let is_guest = exchange.owner == Owner::Guest;
@@ -250,7 +251,8 @@ async fn fail(
     exchange.model = draft.model;
     exchange.usage = json!(draft.usage);
     exchange.first_token_ms = draft.first_token_ms;
-    keep::failed(app, exchange, &err).await;
+    let away = question.database_is_away();
+    keep::failed(app, exchange, &err, away, question.deadline).await;
     events.send(Event::Failed(err));
 }
 

@@ -43,16 +43,14 @@ pub(super) struct Body {
     context_mode: Option<String>,
     user_id: Option<String>,
     conversation_id: Option<String>,
-    #[serde(default)]
-    history: Vec<Said>,
+    history: Option<Vec<Said>>,
 }
 
 #[derive(Deserialize)]
 struct Message {
     content: String,
     user_id: Option<String>,
-    #[serde(default)]
-    metadata: Metadata,
+    metadata: Option<Metadata>,
 }
 
 #[derive(Default, Deserialize)]
@@ -79,7 +77,10 @@ impl Body {
     /// The question, or what is wrong with it, by field.
     pub(super) fn into_ask(self, caller: &Caller) -> Result<Ask> {
         let (field, question, metadata, user_id) = match (self.message, self.query_text) {
-            (Some(it), None) => ("message.content", it.content, it.metadata, it.user_id),
+            (Some(it), None) => {
+                let metadata = it.metadata.unwrap_or_default();
+                ("message.content", it.content, metadata, it.user_id)
+            }
             (None, Some(text)) => ("query_text", text, Metadata::default(), None),
             (Some(_), Some(_)) => {
                 return Err(Error::invalid("query_text", "cannot be sent with message"));
@@ -121,8 +122,10 @@ impl Body {
                 Some(id?)
             }
         };
-        let history =
-            if owner == Owner::Guest { history(self.history)? } else { Vec::new() };
+        let history = match self.history {
+            Some(said) if owner == Owner::Guest => history(said)?,
+            _ => Vec::new(),
+        };
         Ok(Ask { owner, question, selection, conversation, history })
     }
 }

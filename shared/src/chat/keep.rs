@@ -1,6 +1,6 @@
 //! Keeping an exchange: in Postgres, or where it waits for Postgres.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -13,6 +13,10 @@ use crate::{
 /// crowd at one reader's door is waited out.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// What a save gets in any case: it begins when the answer is there, and that may be at the
+/// very deadline. Less than the two seconds that the platform gives us after it.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
 /// What became of an exchange.
 pub(super) struct Kept {
     /// Whether it is in the database.
@@ -22,8 +26,13 @@ pub(super) struct Kept {
 }
 
 /// Stores a finished exchange with its log row; `away` skips a database that has just failed.
-pub(super) async fn finished(app: &App, exchange: &Exchange, away: bool) -> Kept {
-    let cause = if away { None } else { store(app, exchange).await.err() };
+pub(super) async fn finished(
+    app: &App,
+    exchange: &Exchange,
+    away: bool,
+    deadline: Instant,
+) -> Kept {
+    let cause = if away { None } else { store(app, exchange, deadline).await.err() };
     if !away && cause.is_none() {
         return Kept { saved: exchange.owner != Owner::Guest, away };
     }
@@ -38,18 +47,25 @@ pub(super) async fn finished(app: &App, exchange: &Exchange, away: bool) -> Kept
 }
 
 /// Stores what there is of an answer that failed.
-pub(super) async fn failed(app: &App, mut exchange: Exchange, err: &Error) {
+pub(super) async fn failed(
+    app: &App,
+    mut exchange: Exchange,
+    err: &Error,
+    away: bool,
+    deadline: Instant,
+) {
     exchange.answered_at = OffsetDateTime::now_utc();
     exchange.error_code = Some(err.code().to_owned());
     exchange.status =
         if exchange.answer.is_empty() { Status::Failed } else { Status::Interrupted };
-    let away = matches!(err, Error::Unavailable { service: "database", .. });
-    finished(app, &exchange, away).await;
+    finished(app, &exchange, away, deadline).await;
 }
 
-async fn store(app: &App, exchange: &Exchange) -> Result<()> {
+async fn store(app: &App, exchange: &Exchange, deadline: Instant) -> Result<()> {
     let db = app.db().await?;
-    let saved = tokio::time::timeout(PATIENCE, store::save(db, exchange, None)).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let patience = left.clamp(FAREWELL, PATIENCE);
+    let saved = tokio::time::timeout(patience, store::save(db, exchange, None)).await;
     saved.map_err(|_| Error::Timeout)?.map(drop)
 }
 

@@ -93,10 +93,11 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     let sender = Events(sender);
     call.tasks.spawn(async move {
         let record = question.record();
+        let (away, deadline) = (question.database_is_away(), question.deadline);
         let run = answer::run(app, question, sender.clone());
         if AssertUnwindSafe(run).catch_unwind().await.is_err() {
             let err = Error::Internal("an answer panicked".to_owned());
-            keep::failed(app, record, &err).await;
+            keep::failed(app, record, &err, away, deadline).await;
             sender.send(Event::Failed(err));
         }
     });

@@ -63,7 +63,8 @@ pub(super) async fn prompt(
     Ok(Prompt { system: system(env).await?, turns: question.turns.clone(), user })
 }
 
-async fn system(env: &Env) -> Result<String> {
+/// The rules, whoever asks what.
+pub(super) async fn system(env: &Env) -> Result<String> {
     let book = env.get("BOOK_TITLE").map_or("a book".to_owned(), |it| format!("“{it}”"));
     let mut text = match env.get("PROMPT_FILE") {
         Some(file) => tokio::fs::read_to_string(file).await.map_err(|err| {

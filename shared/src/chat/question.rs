@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Ask, keep};
+use super::{Ask, keep, prompt};
 use crate::{
     App, Error, Result,
     conversations::{Exchange, Owner, Status, log, store},
@@ -46,6 +46,10 @@ pub(super) struct Question {
 /// Rights, memory, the day's cap, passages: whatever may still refuse the question.
 pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question> {
     let began = Instant::now();
+    if !app.llm().await?.is_extractive() {
+        // A setting that is wrong is said before the first byte.
+        prompt::system(app.env()).await?;
+    }
     let is_guest = ask.owner == Owner::Guest;
     let mut question = Question {
         message_id: Uuid::now_v7(),
@@ -66,7 +70,8 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
     question.remember(app, ask.conversation).await?;
     if let Err(err) = question.search(app).await {
         // A question that could not be answered leaves its row in the log too.
-        keep::failed(app, question.record(), &err).await;
+        let (away, deadline) = (question.database_is_away(), question.deadline);
+        keep::failed(app, question.record(), &err, away, deadline).await;
         return Err(err);
     }
     Ok(question)
@@ -91,9 +96,15 @@ impl Question {
             }
             Ok(())
         };
-        match outcome.await {
-            Err(Error::Unavailable { service: "database", source }) => {
-                tracing::error!(cause = %source, "the database is away: answering without");
+        // A database that is silent is away. Half of the time is left for the answer.
+        let patience = self.deadline.saturating_duration_since(Instant::now()) / 2;
+        let outcome = tokio::time::timeout(patience, outcome).await;
+        match outcome.unwrap_or(Err(Error::Timeout)) {
+            Err(
+                err @ (Error::Unavailable { service: "database", .. } | Error::Timeout),
+            ) => {
+                let cause = err.chain();
+                tracing::error!(cause, "the database is away: answering without");
                 self.degraded.push("database");
                 self.within_cap = cap.is_none();
                 Ok(())

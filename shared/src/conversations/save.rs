@@ -20,7 +20,7 @@ use crate::{
     auth::Subject,
     db::Pool,
     http::{
-        Ctx, Route,
+        Call, Ctx, Route,
         extract::{Json, Who},
     },
 };
@@ -51,6 +51,7 @@ struct Saved {
 
 async fn internal_save(
     app: Ctx,
+    call: Call,
     Who(caller): Who,
     headers: HeaderMap,
     Json(body): Json<Body>,
@@ -75,7 +76,8 @@ async fn internal_save(
 
     let first = key.as_ref().map_or_else(Ids::fresh, Key::ids);
     let mut exchange = exchange(&first, owner, given, body);
-    if let Err(error) = keep(&app, key.as_ref(), &mut exchange, given).await {
+    let kept = call.within(keep(&app, key.as_ref(), &mut exchange, given)).await;
+    if let Err(error) = kept {
         wait_in_fallback(&app, error, &exchange).await?;
     }
     let saved = Saved {
@@ -138,7 +140,10 @@ async fn store_in(db: &Pool, exchange: &Exchange, given: Option<Uuid>) -> Result
 
 /// While Postgres is away the exchange waits in `FALLBACK_STORAGE`, if there is one.
 async fn wait_in_fallback(app: &App, error: Error, exchange: &Exchange) -> Result<()> {
-    if !matches!(error, Error::Unavailable { service: "database", .. }) {
+    // Nothing else than Postgres can be late here.
+    let away =
+        matches!(error, Error::Unavailable { service: "database", .. } | Error::Timeout);
+    if !away {
         return Err(error);
     }
     let Some(fallback) = Fallback::from_env(app.env())? else { return Err(error) };

@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{FromRequestParts, Request},
+    extract::{FromRequestParts, MatchedPath, Request},
     http::{HeaderValue, Uri, request::Parts, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -37,6 +37,18 @@ pub struct Call {
     pub tasks: Tasks,
 }
 
+impl Call {
+    /// The outcome of `work`, or [`Error::Timeout`] once nobody waits for it any more: a peer
+    /// that is silent must not hold a request for ever.
+    pub async fn within<T>(
+        &self,
+        work: impl Future<Output = crate::Result<T>>,
+    ) -> crate::Result<T> {
+        let outcome = tokio::time::timeout_at(self.deadline.into(), work).await;
+        outcome.unwrap_or(Err(Error::Timeout))
+    }
+}
+
 /// How long the platform lets a request run, put into the request by the platform's file.
 #[derive(Clone, Copy)]
 pub(super) struct PlatformDeadline(pub Instant);
@@ -60,7 +72,8 @@ pub fn mount(routes: Route, app: &'static App) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .with_state(app)
         .layer(from_fn(guard))
-        .layer(cors::layer(app.env()));
+        .layer(cors::layer(app.env()))
+        .layer(from_fn(name));
     Router::new().fallback_service(inner).layer(from_fn_with_state(app, enter))
 }
 
@@ -85,11 +98,12 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
 
     let span = tracing::info_span!("request", %request_id);
     async move {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let method = request.method().clone();
         let mut response = next.run(request).await;
         let status = response.status().as_u16();
-        // A path that we do not know may hold anything, so it is not logged.
-        let path = if status == 404 { "unknown" } else { &path };
+        // A path as it was sent may hold anything, so only the route's own is logged.
+        let route = response.extensions_mut().remove::<MatchedPath>();
+        let path = route.as_ref().map_or("unknown", MatchedPath::as_str);
         let ms = began.elapsed().as_millis() as u64;
         tracing::info!(%method, path, status, ms, "answered");
         let id = HeaderValue::try_from(request_id.to_string()).expect("a UUID is ASCII");
@@ -98,6 +112,15 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// Tells [`enter`] which route a request took; only the inner router knows.
+async fn name(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(path) = path {
+        response.extensions_mut().insert(path);
+    }
+    response
 }
 
 /// Around the route: the whole body is there, a panic becomes a 500, an error becomes problem

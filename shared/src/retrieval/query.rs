@@ -8,7 +8,7 @@ use super::{Book, Filter, Hit, Mode, Query};
 use crate::{
     Error, FieldError, Result,
     http::{
-        Ctx, Route,
+        Call, Ctx, Route,
         extract::{Json, Who},
     },
 };
@@ -74,10 +74,15 @@ struct Took {
     search: u64,
 }
 
-async fn query(app: Ctx, Who(_): Who, Json(body): Json<Body>) -> Result<Json<Answer>> {
+async fn query(
+    app: Ctx,
+    call: Call,
+    Who(_): Who,
+    Json(body): Json<Body>,
+) -> Result<Json<Answer>> {
     let (query, asked) = understand(body)?;
     let book = app.book().await?;
-    let found = book.find(&asked).await?;
+    let found = call.within(book.find(&asked)).await?;
     Ok(Json(Answer {
         query,
         results: found.hits.into_iter().map(|hit| spell(book, hit)).collect(),
