@@ -234,6 +234,18 @@ await story('guest', {}, async ({ page, context, check }) => {
       await opened.close();
     }
   });
+  await check('the pages of the book link to each other', async () => {
+    const book = await context.newPage();
+    const statuses = [];
+    book.on('response', (it) => statuses.push(it.status()));
+    await book.goto(new URL('book/', base).href);
+    await shoot(book, 'book');
+    await book.locator('main a').first().click();
+    await book.locator('main h1').waitFor();
+    assert.match(book.url(), /\/book\/[^/]+$/);
+    assert(statuses.every((it) => it < 400), `statuses ${statuses}`);
+    await book.close();
+  });
   await check('a follow-up brings the history along', async () => {
     await askAndRead(page, FOLLOW_UP);
     assert.deepEqual(sent.history.map((it) => it.role), ['user', 'assistant']);
@@ -541,6 +553,11 @@ for (const colorScheme of ['light', 'dark']) {
       for (const [name, ink, paper] of pairs) assert(contrast(ink, paper) >= 4.5, `${name}: ${contrast(ink, paper).toFixed(2)}`);
       assert(colorScheme === 'light' ? contrast(pairs[0][2], 'rgb(0,0,0)') > 10 : contrast(pairs[0][2], 'rgb(0,0,0)') < 2);
     });
+    if (shots) {
+      await page.goto(await last(page).locator('a.title').last().getAttribute('href'));
+      await shoot(page, `source-${colorScheme}`);
+      await page.goBack();
+    }
     await check('nothing moves for who asked for that', async () => assert.equal(await page.evaluate(() => document.getAnimations().length), 0));
   });
 }

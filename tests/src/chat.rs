@@ -21,6 +21,7 @@ async fn bundle() -> (Env, String) {
         ("ALLOW_GUESTS", "1"),
         ("BOOK_BASE_URL", "https://book.example/"),
         ("INTERNAL_API_KEY", KEY),
+        ("CONDENSE_TIMEOUT", "0"),
         ("EMBEDDING_PROVIDER", "none"),
         ("LLM_PROVIDER", "extractive"),
     ]);
@@ -199,6 +200,46 @@ async fn a_known_reader_is_remembered_and_a_stranger_sees_nothing() {
         assert_eq!(reply.status, 404, "{}", reply.text);
         assert_eq!(reply.json()["code"], "not-found");
     }
+}
+
+#[tokio::test]
+async fn a_follow_up_is_condensed_for_the_search_if_the_model_is_quick() {
+    let (env, _) = bundle().await;
+    let model = Fake::start();
+    let env = asking(env, &model).with("CONDENSE_TIMEOUT", "5");
+    let mut body = question("How is it cleaned?");
+    body["history"] = json!([{ "role": "user", "content": "Tell me about the lens." }]);
+    model.reply(Said::says(&["How is the Fresnel lens cleaned?"]));
+    model.reply(Said::says(&["With rouge [1]."]));
+    let whole = last(&ask(&env, STREAM, body.clone()).await);
+    assert_eq!(whole["sources"][0]["path"], "lamps/lens.md");
+    assert_eq!(model.requests().len(), 2);
+    let usage = whole["usage"]["input_tokens"].as_u64().unwrap();
+
+    // A first question is asked as it is; a model that is late changes nothing.
+    model.reply(Said::says(&["With rouge [1]."]));
+    let first = last(&ask(&env, STREAM, question("How is the lens cleaned?")).await);
+    assert!(first["usage"]["input_tokens"].as_u64().unwrap() < usage);
+    assert_eq!(model.requests().len(), 3);
+    let hasty = env.with("CONDENSE_TIMEOUT", "0.05");
+    let _never = model.stepped();
+    model.reply(Said::says(&["With rouge [1]."]));
+    let late = last(&ask(&hasty, STREAM, body).await);
+    assert_eq!(late["sources"][0]["path"], "lamps/lens.md");
+}
+
+#[tokio::test]
+async fn a_question_that_the_book_hardly_covers_can_be_refused() {
+    let (env, url) = bundle().await;
+    let text = "Which wick suits a submarine reactor of plutonium?";
+    assert_eq!(last(&ask(&env, STREAM, question(text)).await)["refused"], false);
+    let strict = env.with("MIN_COVERAGE", "0.5");
+    let refused = last(&ask(&strict, STREAM, question(text)).await);
+    assert_eq!(refused["refused"], true);
+    assert_eq!(refused["sources"], json!([]));
+    assert!(refused["content"].as_str().unwrap().contains("https://book.example/"));
+    assert_eq!(logged(&url, "metadata->>'reason'").await, "low_coverage");
+    assert_eq!(last(&ask(&strict, STREAM, question(OIL)).await)["refused"], false);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::{
     App, Error,
     config::Env,
-    llm::{Delta, Deltas, Prompt, Turn, Usage},
+    llm::{Delta, Deltas, Prompt, Usage},
 };
 
 use crate::support::model::{Fake, REQUEST_ID, Reply, Step, USAGE, texts};
@@ -31,10 +31,8 @@ fn hasty(fake: &Fake, limit: &str) -> [App; 2] {
 }
 
 fn prompt() -> Prompt {
-    let turn = |by_reader, text: &str| Turn { by_reader, text: text.to_owned() };
     Prompt {
         system: "Answer from the passages.".to_owned(),
-        turns: vec![turn(true, "What is a move?"), turn(false, "A transfer [1].")],
         user: "my secret question".to_owned(),
     }
 }
@@ -153,7 +151,7 @@ async fn each_vendor_is_asked_in_its_own_way() {
     let line = "POST /v1beta/models/fake-1:streamGenerateContent?alt=sse";
     assert_eq!(gemini.line, line);
     assert_eq!(gemini.headers["x-goog-api-key"], KEY);
-    assert_eq!(gemini.body["contents"][2]["parts"][0]["text"], "my secret question");
+    assert_eq!(gemini.body["contents"][0]["parts"][0]["text"], "my secret question");
 
     assert_eq!(azure.line, "POST /openai/v1/chat/completions");
     assert_eq!(azure.headers["api-key"], KEY);

@@ -9,6 +9,7 @@ mod chat;
 mod conversations;
 mod database;
 mod ingest;
+mod injection;
 mod internal_save;
 mod llm;
 mod on_lambda;

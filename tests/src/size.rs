@@ -33,7 +33,12 @@ fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("auth_login", "/api/v1/auth/login", account, 200),
         ("chat", "/api/v1/chat", question.clone(), 200),
         ("chat_stream", "/api/v1/chat/stream", question, 200),
-        ("conversations_internal_save", "/api/v1/conversations/internal-save", exchange, 201),
+        (
+            "conversations_internal_save",
+            "/api/v1/conversations/internal-save",
+            exchange,
+            201,
+        ),
         ("rag_query", "/api/v1/rag/query", json!({ "query": "wick" }), 200),
     ]
 }
@@ -54,7 +59,8 @@ async fn of_every_function() {
     let env = env.with("DATABASE_URL", &url).with("BOOK_SHELF", &book::shelf().await);
     let account = json!({ "email": "ada@example.com", "password": "correct horse" });
     let router = support::router(env.clone());
-    let made = support::call(&router, "POST", "/api/v1/auth/register", &[], account).await;
+    let made =
+        support::call(&router, "POST", "/api/v1/auth/register", &[], account).await;
     assert_eq!(made.status, 201, "{}", made.text);
 
     println!("medians of {RUNS} fresh processes; bcrypt at cost 10; CPU of all threads");
@@ -71,8 +77,11 @@ async fn of_every_function() {
             runs.sort_by(|a, b| by(a).total_cmp(&by(b)));
             by(&runs[RUNS / 2])
         };
-        let (health, answer, rss) =
-            (median(|it| it.health_ms), median(|it| it.answer_ms), median(|it| it.rss_kb));
+        let (health, answer, rss) = (
+            median(|it| it.health_ms),
+            median(|it| it.answer_ms),
+            median(|it| it.rss_kb),
+        );
         let answer =
             if path.is_empty() { "-".to_owned() } else { format!("{answer:.2}") };
         println!("{name:<28} {bytes:>10} {rss:>8} {health:>12.2} {answer:>14}");

@@ -8,9 +8,12 @@ use time::OffsetDateTime;
 
 use super::{
     Answer, Event, Events,
-    cite::{Citer, Marker},
-    extract, keep, prompt,
+    cite::Marker,
+    extract, keep,
+    links::Allowed,
+    prompt,
     question::Question,
+    reply::Reply,
     sources::{self, Citable},
 };
 use crate::{
@@ -25,6 +28,8 @@ use crate::{
 enum Refusal {
     /// Nothing was found.
     NoHits,
+    /// Too few of the question's words are in what was found.
+    LowCoverage,
     /// The model said so.
     ModelRefused,
 }
@@ -74,6 +79,8 @@ async fn write(
     llm.model().clone_into(&mut draft.model);
     if citable.is_empty() {
         draft.refusal = Some(Refusal::NoHits);
+    } else if question.is_poorly_covered(app.env())? {
+        draft.refusal = Some(Refusal::LowCoverage);
     } else if !llm.is_extractive() && question.within_cap {
         ask_model(app, question, citable, events, draft).await?;
     }
@@ -89,7 +96,7 @@ async fn write(
         draft.emit(text, question.began, events);
     } else if !written {
         "extractive".clone_into(&mut draft.model);
-        quote(book, question, citable, events, draft);
+        quote(book, question, citable, Allowed::from_env(app.env()), events, draft);
     }
     Ok(())
 }
@@ -105,8 +112,7 @@ async fn ask_model(
 ) -> Result<()> {
     let prompt = prompt::prompt(app.env(), question, citable).await?;
     let prompt_chars = prompt.chars();
-    let mut citer = Citer::new(citable.len());
-    let mut opening = Opening::default();
+    let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
     let mut counted = None;
     let llm = app.llm().await?;
     let replied = async {
@@ -115,12 +121,10 @@ async fn ask_model(
             match delta? {
                 Delta::Usage(usage) => counted = Some(usage),
                 Delta::Text(text) => {
-                    let Some(text) = opening.admit(&text) else { continue };
-                    let text = citer.push(&text);
-                    draft.emit(text, question.began, events);
+                    draft.emit(reply.push(&text), question.began, events);
                 }
             }
-            if opening.is_refusal() {
+            if reply.is_refusal() {
                 break;
             }
         }
@@ -131,14 +135,15 @@ async fn ask_model(
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Timeout),
     };
-    if outcome.is_ok() && !opening.is_refusal() {
-        let rest = citer.push(&opening.rest());
-        draft.emit(rest + &citer.finish(), question.began, events);
+    if outcome.is_ok() {
+        draft.emit(reply.finish(), question.began, events);
     }
-    (draft.content, draft.markers) = citer.into_parts();
+    let is_refusal = reply.is_refusal();
+    (draft.content, draft.markers) = reply.into_parts();
     let answer_chars = draft.content.chars().count();
-    draft.usage = counted.unwrap_or_else(|| Usage::estimate(prompt_chars, answer_chars));
-    if opening.is_refusal() {
+    let usage = counted.unwrap_or_else(|| Usage::estimate(prompt_chars, answer_chars));
+    draft.usage = usage + question.condensing;
+    if is_refusal {
         draft.refusal = Some(Refusal::ModelRefused);
     } else if let Err(err) = outcome {
         if draft.first_token_ms.is_some() {
@@ -157,16 +162,16 @@ fn quote(
     book: &Book,
     question: &Question,
     citable: &[Citable],
+    allowed: Allowed,
     events: &Events,
     draft: &mut Draft,
 ) {
-    let mut citer = Citer::new(citable.len());
+    let mut reply = Reply::new(citable.len(), allowed);
     for paragraph in extract::paragraphs(&question.text, citable, book) {
-        let text = citer.push(&paragraph);
-        draft.emit(text, question.began, events);
+        draft.emit(reply.push(&paragraph), question.began, events);
     }
-    draft.emit(citer.finish(), question.began, events);
-    (draft.content, draft.markers) = citer.into_parts();
+    draft.emit(reply.finish(), question.began, events);
+    (draft.content, draft.markers) = reply.into_parts();
     if draft.content.is_empty() {
         draft.refusal = Some(Refusal::NoHits);
         draft.emit(extract::refusal(citable, book), question.began, events);
@@ -187,6 +192,7 @@ impl Draft {
     fn log_reason(&self, unsupported: bool) -> Option<&'static str> {
         match self.refusal {
             Some(Refusal::NoHits) => Some("no_hits"),
+            Some(Refusal::LowCoverage) => Some("low_coverage"),
             Some(Refusal::ModelRefused) => Some("model_refused"),
             None => unsupported.then_some("no_valid_citation"),
         }
@@ -254,59 +260,4 @@ async fn fail(
     let away = question.database_is_away();
     keep::failed(app, exchange, &err, away, question.deadline).await;
     events.send(Event::Failed(err));
-}
-
-/// The beginning of a model's text, held back while it may still become the refusal signal.
-#[derive(Default)]
-struct Opening {
-    held: String,
-    decided: bool,
-    refusal: bool,
-}
-
-impl Opening {
-    /// The text that may go on to the reader, if any.
-    fn admit(&mut self, text: &str) -> Option<String> {
-        if self.decided {
-            return (!self.refusal).then(|| text.to_owned());
-        }
-        self.held.push_str(text);
-        let seen = self.held.trim_start();
-        if seen.starts_with(prompt::REFUSAL) {
-            (self.decided, self.refusal) = (true, true);
-            return None;
-        }
-        if prompt::REFUSAL.starts_with(seen) {
-            return None;
-        }
-        self.decided = true;
-        Some(std::mem::take(&mut self.held))
-    }
-
-    fn is_refusal(&self) -> bool {
-        self.refusal
-    }
-
-    /// What was held when the model ended in the middle of something like the signal.
-    fn rest(&mut self) -> String {
-        std::mem::take(&mut self.held)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Opening;
-
-    #[test]
-    fn only_the_refusal_signal_is_held_back() {
-        let mut opening = Opening::default();
-        assert_eq!(opening.admit("\nNOT_IN"), None);
-        assert_eq!(opening.admit("_THE_BOOK."), None);
-        assert!(opening.is_refusal());
-
-        let mut opening = Opening::default();
-        assert_eq!(opening.admit("NOT"), None);
-        assert_eq!(opening.admit(" so"), Some("NOT so".to_owned()));
-        assert_eq!(opening.admit("NOT_IN_THE_BOOK"), Some("NOT_IN_THE_BOOK".to_owned()));
-    }
 }

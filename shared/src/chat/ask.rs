@@ -6,8 +6,7 @@ use uuid::Uuid;
 use crate::{
     Error, Result,
     auth::{Caller, Subject},
-    conversations::Owner,
-    llm::Turn,
+    conversations::{Owner, store::Turn},
 };
 
 /// Characters of a question.

@@ -42,8 +42,9 @@ pub(super) fn refusal(citable: &[Citable], book: &Book) -> String {
     let mut text = "I could not find an answer to this in the book.".to_owned();
     let mut named: Vec<String> = Vec::new();
     for it in citable {
-        if let Citable::Passage(hit) = it {
-            let name = title(it.title(), book.url(&hit.passage).as_deref());
+        if let Citable::Passage(stretch) = it {
+            let passage = &stretch.best().passage;
+            let name = title(&passage.title, book.url(passage).as_deref());
             if named.len() < NEAREST && !named.contains(&name) {
                 named.push(name);
             }

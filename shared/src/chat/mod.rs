@@ -6,13 +6,19 @@
 mod answer;
 mod ask;
 mod cite;
+mod code;
+mod condense;
 mod extract;
+mod fragment;
 mod keep;
+mod links;
 mod prompt;
 mod question;
+mod reply;
 pub mod send;
 mod sources;
 pub mod stream;
+mod stretch;
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,23 +1,30 @@
 //! Everything about a question that is looked up before its answer begins.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Ask, keep, prompt};
+use super::{Ask, condense, keep, prompt};
 use crate::{
     App, Error, Result,
-    conversations::{Exchange, Owner, Status, log, store},
+    config::Env,
+    conversations::{
+        Exchange, Owner, Status, log,
+        store::{self, Turn},
+    },
     http::Call,
-    llm::Turn,
-    retrieval::{Found, Hit, Mode, Query},
+    llm::Usage,
+    retrieval::{Found, Hit, Mode, Query, tokens::Tokeniser},
 };
 
 /// Passages that are looked at for one answer; how many of them reach the model is the
 /// prompt's business.
 const PASSAGES: usize = 8;
+
+/// The best passages in which the question's words are looked for.
+const COVERING: usize = 5;
 
 /// Characters of earlier turns that a model is given, about 2,000 tokens.
 const MEMORY_CHARS: usize = 8000;
@@ -35,6 +42,8 @@ pub(super) struct Question {
     pub turns: Vec<Turn>,
     pub hits: Vec<Hit>,
     pub degraded: Vec<&'static str>,
+    /// What condensing a follow-up has cost.
+    pub condensing: Usage,
     pub book_version: Option<String>,
     /// Whether the day's cap leaves room for a model's answer.
     pub within_cap: bool,
@@ -61,6 +70,7 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         turns: ask.history,
         hits: Vec::new(),
         degraded: Vec::new(),
+        condensing: Usage::default(),
         book_version: None,
         within_cap: true,
         asked_at: OffsetDateTime::now_utc(),
@@ -88,8 +98,7 @@ impl Question {
         };
         let outcome = async {
             if self.owner != Owner::Guest {
-                let turns = store::memory(db, &self.owner, known, MEMORY_CHARS).await?;
-                self.turns = turns.into_iter().map(turn).collect();
+                self.turns = store::memory(db, &self.owner, known, MEMORY_CHARS).await?;
             }
             if let Some(cap) = cap {
                 self.within_cap = log::count_answer(db).await? <= cap;
@@ -116,13 +125,8 @@ impl Question {
     async fn search(&mut self, app: &App) -> Result<()> {
         let book = app.book().await?;
         let deadline = self.deadline.into();
-        let earlier = self.turns.iter().filter(|it| it.by_reader);
-        let mut query = Query {
-            text: self.text.clone(),
-            history: earlier.map(|it| it.text.clone()).collect(),
-            top_k: PASSAGES,
-            ..Query::default()
-        };
+        let mut query = Query { top_k: PASSAGES, ..Query::default() };
+        (query.text, query.history) = self.search_terms(app).await?;
         let found = tokio::time::timeout_at(deadline, book.find(&query));
         let Found { hits, degraded, book_version, .. } =
             found.await.map_err(|_| Error::Timeout)??;
@@ -139,6 +143,35 @@ impl Question {
         let near = found.await.map_err(|_| Error::Timeout)??.hits;
         *place = near.into_iter().find(|it| it.passage.locate(selected).is_some());
         Ok(())
+    }
+
+    /// What to look for: a follow-up as one question that stands alone, if a model makes it so
+    /// in time; otherwise as typed, with the questions before it. A first question is itself.
+    async fn search_terms(&mut self, app: &App) -> Result<(String, Vec<String>)> {
+        if self.within_cap
+            && let Some((text, usage)) = condense::condense(app, self).await?
+        {
+            self.condensing = usage;
+            return Ok((text, Vec::new()));
+        }
+        let earlier = self.turns.iter().filter(|it| it.by_reader);
+        Ok((self.text.clone(), earlier.map(|it| it.text.clone()).collect()))
+    }
+
+    /// Whether too few of the question's words occur in the best passages: `MIN_COVERAGE`, a
+    /// share from 0 (off, the default: a word that the book does not use is no proof) to 1.
+    pub(super) fn is_poorly_covered(&self, env: &Env) -> Result<bool> {
+        let least: f64 = env.parse("MIN_COVERAGE", 0.0)?;
+        if least <= 0.0 || self.selection.is_some() {
+            return Ok(false);
+        }
+        let tokens = Tokeniser::new("eng");
+        let asked: HashSet<String> = tokens.tokens(&self.text).into_iter().collect();
+        let best = self.hits.iter().take(COVERING);
+        let found: HashSet<String> =
+            best.flat_map(|it| tokens.tokens(&it.passage.indexed_text())).collect();
+        let covered = asked.intersection(&found).count();
+        Ok(!asked.is_empty() && (covered as f64) < least * asked.len() as f64)
     }
 
     /// Whether the database answered when it was asked for memory.
@@ -166,8 +199,4 @@ impl Question {
             metadata: json!({ "degraded": self.degraded, "book_version": self.book_version }),
         }
     }
-}
-
-fn turn(it: store::Turn) -> Turn {
-    Turn { by_reader: it.by_reader, text: it.text }
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{cite::Marker, question::Question};
-use crate::retrieval::{Book, Hit};
+use super::{cite::Marker, fragment, question::Question, stretch::Stretch};
+use crate::retrieval::{Book, Hit, Quote};
 
 /// Characters of the answer before a marker that say what it is cited for.
 const CLAIM_CHARS: usize = 300;
@@ -42,16 +42,17 @@ pub struct Source {
 pub(super) enum Citable {
     /// The reader's selection, and the passage that it lies in.
     Selection(String, Option<Box<Hit>>),
-    /// A passage that was found.
-    Passage(Box<Hit>),
+    /// Passages that were found.
+    Passage(Stretch),
 }
 
 impl Citable {
     /// The breadcrumb.
     pub(super) fn title(&self) -> &str {
         match self {
-            Self::Selection(_, Some(hit)) | Self::Passage(hit) => &hit.passage.title,
+            Self::Selection(_, Some(hit)) => &hit.passage.title,
             Self::Selection(_, None) => "Selected text",
+            Self::Passage(stretch) => stretch.title(),
         }
     }
 
@@ -59,7 +60,7 @@ impl Citable {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Selection(text, _) => text.clone(),
-            Self::Passage(hit) => hit.passage.prompt_text(),
+            Self::Passage(stretch) => stretch.text(),
         }
     }
 
@@ -79,17 +80,15 @@ impl Citable {
                     score: None,
                 };
             }
-            Self::Selection(text, Some(hit)) => (hit, hit.passage.locate(text)),
-            Self::Passage(hit) => {
-                (hit, hit.passage.quote(claim).or_else(|| hit.passage.opening()))
-            }
+            Self::Selection(text, Some(hit)) => (&**hit, hit.passage.locate(text)),
+            Self::Passage(stretch) => stretch.quote(claim),
         };
         let passage = &hit.passage;
         Source {
             n,
             id: Some(passage.id),
             title: passage.title.clone(),
-            url: book.url(passage),
+            url: book.url(passage).map(|it| with_fragment(it, quote.as_ref())),
             path: Some(passage.path.clone()),
             start: quote.as_ref().map(|it| it.start),
             end: quote.as_ref().map(|it| it.end),
@@ -97,6 +96,16 @@ impl Citable {
             score: Some(hit.score),
         }
     }
+}
+
+/// The link, with a [text fragment](https://wicg.github.io/scroll-to-text-fragment/) that
+/// takes a browser to the quote and marks it.
+fn with_fragment(url: String, quote: Option<&Quote>) -> String {
+    let Some(directive) = quote.and_then(|it| fragment::text(&it.text)) else {
+        return url;
+    };
+    let hash = if url.contains('#') { "" } else { "#" };
+    format!("{url}{hash}:~:{directive}")
 }
 
 /// The sources of an answer, by number: each once, quoted for what it is cited for.

@@ -34,7 +34,7 @@ async fn answer(
     router: Router,
     event: lambda_http::Request,
 ) -> Result<Response, Infallible> {
-    let deadline = event.lambda_context_ref().map(|it| local_time(it.deadline()));
+    let deadline = event.lambda_context_ref().and_then(|it| local_time(it.deadline()));
     let uri = without_stage(&event);
     let (mut parts, body) = event.into_parts();
     parts.uri = uri;
@@ -60,11 +60,23 @@ fn without_stage(event: &lambda_http::Request) -> Uri {
     PathAndQuery::try_from(target).map_or_else(|_| event.uri().clone(), Uri::from)
 }
 
-/// The platform tells the deadline in wall-clock time.
-fn local_time(deadline: SystemTime) -> Instant {
-    let now = Instant::now();
-    match deadline.duration_since(SystemTime::now()) {
-        Ok(left) => now + left,
-        Err(_) => now,
+/// The platform tells the deadline in wall-clock time. `None` for one that has passed before
+/// the work began, and so is none: `cargo lambda watch` always says ten minutes after 1970.
+fn local_time(deadline: SystemTime) -> Option<Instant> {
+    let left = deadline.duration_since(SystemTime::now()).ok()?;
+    Instant::now().checked_add(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_has_passed_is_none() {
+        assert_eq!(local_time(SystemTime::UNIX_EPOCH + Duration::from_mins(10)), None);
+        let soon = SystemTime::now() + Duration::from_mins(1);
+        assert!(local_time(soon).is_some_and(|it| it > Instant::now()));
     }
 }

@@ -60,17 +60,8 @@ impl Gemini {
         }
     }
 
-    /// How this wire is asked. A talk must not begin with the model's turn.
+    /// How this wire is asked.
     fn body(&self, prompt: &Prompt) -> Value {
-        let content =
-            |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
-        let turns = prompt.turns.iter().skip_while(|turn| !turn.by_reader);
-        let mut contents: Vec<_> = turns
-            .map(|turn| {
-                content(if turn.by_reader { "user" } else { "model" }, &turn.text)
-            })
-            .collect();
-        contents.push(content("user", &prompt.user));
         let mut config = json!({ "maxOutputTokens": self.settings.max_tokens });
         if let Some(temperature) = self.settings.temperature {
             config["temperature"] = json!(temperature);
@@ -80,7 +71,7 @@ impl Gemini {
         }
         json!({
             "systemInstruction": { "parts": [{ "text": prompt.system }] },
-            "contents": contents,
+            "contents": [{ "role": "user", "parts": [{ "text": prompt.user }] }],
             "generationConfig": config,
         })
     }
@@ -183,7 +174,7 @@ mod tests {
     use insta::assert_json_snapshot;
 
     use super::*;
-    use crate::{llm::Turn, tls};
+    use crate::tls;
 
     fn gemini(model: &str) -> Result<Gemini> {
         let env = Env::from([("GEMINI_API_KEY", "k"), ("LLM_MODEL", model)]);
@@ -192,35 +183,13 @@ mod tests {
 
     #[test]
     fn gemini_is_asked_so() {
-        let turn = |by_reader, text: &str| Turn { by_reader, text: text.into() };
         let prompt = Prompt {
             system: "Answer from the passages.".into(),
-            turns: vec![
-                turn(false, "Cut off [1]."),
-                turn(true, "What is a move?"),
-                turn(false, "A transfer [1]."),
-            ],
             user: "And a copy?".into(),
         };
         assert_json_snapshot!(gemini("gemini-2.5-flash").unwrap().body(&prompt), @r#"
         {
           "contents": [
-            {
-              "parts": [
-                {
-                  "text": "What is a move?"
-                }
-              ],
-              "role": "user"
-            },
-            {
-              "parts": [
-                {
-                  "text": "A transfer [1]."
-                }
-              ],
-              "role": "model"
-            },
             {
               "parts": [
                 {

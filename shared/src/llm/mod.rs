@@ -23,27 +23,15 @@ use crate::{Error, Result, config::Env};
 pub struct Prompt {
     /// The rules.
     pub system: String,
-    /// Earlier turns, oldest first.
-    pub turns: Vec<Turn>,
-    /// The passages and the question.
+    /// Everything else. Earlier turns are part of it, as data: a model takes turns of its own
+    /// at their word, and a guest may have made them up.
     pub user: String,
-}
-
-/// One earlier turn.
-#[derive(Clone, Debug)]
-pub struct Turn {
-    /// `true` for the reader, `false` for the model.
-    pub by_reader: bool,
-    /// What was said.
-    pub text: String,
 }
 
 impl Prompt {
     /// How long it is, in characters: the measure of [`Usage::estimate`].
     pub fn chars(&self) -> usize {
-        let turns = self.turns.iter().map(|turn| turn.text.as_str());
-        let texts = [self.system.as_str(), self.user.as_str()].into_iter().chain(turns);
-        texts.map(|text| text.chars().count()).sum()
+        self.system.chars().count() + self.user.chars().count()
     }
 }
 
@@ -67,6 +55,18 @@ impl Usage {
             input_tokens: tokens(prompt_chars),
             output_tokens: tokens(answer_chars),
             estimated: true,
+        }
+    }
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            estimated: self.estimated || other.estimated,
         }
     }
 }
@@ -211,10 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_measured_in_characters_with_its_turns() {
-        let turns = vec![Turn { by_reader: true, text: "où".into() }];
-        let prompt = Prompt { system: "abc".into(), turns, user: "é".into() };
-        assert_eq!(prompt.chars(), 6);
+    fn a_prompt_is_measured_in_characters() {
+        let prompt = Prompt { system: "abc".into(), user: "é".into() };
+        assert_eq!(prompt.chars(), 4);
     }
 
     #[test]

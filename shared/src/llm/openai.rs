@@ -72,15 +72,12 @@ impl OpenAi {
 
     /// How this wire is asked.
     fn body(&self, prompt: &Prompt) -> Value {
-        let mut messages = vec![json!({ "role": "system", "content": prompt.system })];
-        for turn in &prompt.turns {
-            let role = if turn.by_reader { "user" } else { "assistant" };
-            messages.push(json!({ "role": role, "content": turn.text }));
-        }
-        messages.push(json!({ "role": "user", "content": prompt.user }));
         let mut body = json!({
             "model": self.settings.model,
-            "messages": messages,
+            "messages": [
+                { "role": "system", "content": prompt.system },
+                { "role": "user", "content": prompt.user },
+            ],
             "stream": true,
             "stream_options": { "include_usage": true },
             self.max_tokens: self.settings.max_tokens,
@@ -162,7 +159,7 @@ mod tests {
     use insta::assert_json_snapshot;
 
     use super::*;
-    use crate::{llm::Turn, tls};
+    use crate::tls;
 
     fn openai<const N: usize>(pairs: [(&str, &str); N]) -> OpenAi {
         let env = Env::from(pairs);
@@ -171,12 +168,7 @@ mod tests {
     }
 
     fn prompt() -> Prompt {
-        let turn = |by_reader, text: &str| Turn { by_reader, text: text.into() };
-        Prompt {
-            system: "Answer from the passages.".into(),
-            turns: vec![turn(true, "What is a move?"), turn(false, "A transfer [1].")],
-            user: "And a copy?".into(),
-        }
+        Prompt { system: "Answer from the passages.".into(), user: "And a copy?".into() }
     }
 
     fn text(words: &str) -> Delta {
@@ -192,14 +184,6 @@ mod tests {
             {
               "content": "Answer from the passages.",
               "role": "system"
-            },
-            {
-              "content": "What is a move?",
-              "role": "user"
-            },
-            {
-              "content": "A transfer [1].",
-              "role": "assistant"
             },
             {
               "content": "And a copy?",

@@ -11,6 +11,7 @@ pub mod passage;
 pub mod qdrant;
 pub mod query;
 mod quote;
+mod rerank;
 pub mod shelf;
 pub mod tokens;
 
@@ -82,7 +83,7 @@ pub struct Hit {
 pub struct Found {
     /// The passages.
     pub hits: Vec<Hit>,
-    /// What was down: `qdrant`, `embeddings`.
+    /// What was down: `qdrant`, `embeddings`, `reranker`.
     pub degraded: Vec<&'static str>,
     /// The version of the book that was searched; `None` for a collection that Lectern did
     /// not write.

@@ -82,7 +82,7 @@ async fn query(
 ) -> Result<Json<Answer>> {
     let (query, asked) = understand(body)?;
     let book = app.book().await?;
-    let found = call.within(book.find(&asked)).await?;
+    let found = Box::pin(call.within(book.find(&asked))).await?;
     Ok(Json(Answer {
         query,
         results: found.hits.into_iter().map(|hit| spell(book, hit)).collect(),

@@ -22,6 +22,8 @@ pub struct Quote {
     pub start: u32,
     /// Where it ends, exclusive.
     pub end: u32,
+    /// How many of the distinct words that were asked for are in it.
+    pub shared: usize,
 }
 
 /// Words of a quote and of a question are compared within one language, whichever it is;
@@ -60,7 +62,7 @@ impl Passage {
                 }
             }
         }
-        best.map(|(_, range)| self.cite(range))
+        best.map(|((_, shared, _), range)| self.cite(range, shared))
     }
 
     /// The first sentence or line, for a reader whose words occur nowhere in the passage
@@ -68,7 +70,7 @@ impl Passage {
     pub fn opening(&self) -> Option<Quote> {
         let units = self.units();
         let first = units.iter().find(|unit| !unit.is_heading).or(units.first())?;
-        Some(self.cite(first.range.clone()))
+        Some(self.cite(first.range.clone(), 0))
     }
 
     /// Where words that a reader selected on the rendered page stand. Only letters and digits
@@ -86,7 +88,7 @@ impl Passage {
         let first = letters[..skipped].chars().count();
         let (start, _) = places[first];
         let (last, c) = places[first + wanted.chars().count() - 1];
-        Some(self.cite(start..last + c.len_utf8()))
+        Some(self.cite(start..last + c.len_utf8(), 0))
     }
 
     /// What can be quoted. The whole text is read, so that code behind a fence that was
@@ -116,12 +118,12 @@ impl Passage {
         }
     }
 
-    fn cite(&self, range: Range<usize>) -> Quote {
+    fn cite(&self, range: Range<usize>, shared: usize) -> Quote {
         let before = &self.text[self.in_source().start..range.start];
         let start = self.start + before.chars().count() as u32;
         let text = self.text[range].to_owned();
         let end = start + text.chars().count() as u32;
-        Quote { text, start, end }
+        Quote { text, start, end, shared }
     }
 }
 
@@ -407,7 +409,12 @@ mod tests {
         let quote = passage.quote("längerer").unwrap();
         assert_eq!(
             quote,
-            Quote { text: "Noch ein längerer Satz.".into(), start: 25, end: 48 }
+            Quote {
+                text: "Noch ein längerer Satz.".into(),
+                start: 25,
+                end: 48,
+                shared: 1
+            }
         );
         assert_eq!(passage.opening().unwrap().text, "Ein Satz.");
     }

@@ -11,6 +11,7 @@ use super::{
     embed::Embedder,
     fuse::{self, Fusion},
     qdrant,
+    rerank::{self, Reranker},
     shelf::{Place, Shelf},
     tokens::Tokeniser,
 };
@@ -34,6 +35,7 @@ pub struct Book {
     spare: Option<Place>,
     embedder: Option<Embedder>,
     fusion: Fusion,
+    reranker: Option<Reranker>,
     base_url: Option<String>,
 }
 
@@ -81,7 +83,8 @@ impl Book {
         Ok(Self {
             index,
             spare,
-            embedder: Embedder::from_env(env, http)?,
+            embedder: Embedder::from_env(env, http.clone())?,
+            reranker: Reranker::from_env(env, http)?,
             fusion: Fusion::from_env(env)?,
             base_url: base_url.map(str::to_owned),
         })
@@ -91,8 +94,26 @@ impl Book {
     ///
     /// While Qdrant is down the shelf answers, if there is one (`degraded: qdrant`); without
     /// embeddings where the book has some the words alone are asked
-    /// (`degraded: embeddings`). `Unavailable` only when no index can be asked.
+    /// (`degraded: embeddings`). `Unavailable` only when no index can be asked. With a
+    /// reranker the best of a hybrid search are put into its order; without it, when it is
+    /// down, they stay in theirs (`degraded: reranker`).
     pub async fn find(&self, query: &Query) -> Result<Found> {
+        let reranker = self.reranker.as_ref().filter(|_| query.mode == Mode::Hybrid);
+        let Some(reranker) = reranker else { return self.search(query).await };
+        let deep = Query { top_k: query.top_k.max(rerank::DEPTH), ..query.clone() };
+        let mut found = self.search(&deep).await?;
+        match reranker.reorder(&query.text, found.hits.clone()).await {
+            Ok(hits) => found.hits = hits,
+            Err(err) => {
+                tracing::warn!(error = err.chain(), "passages stay in their fused order");
+                found.degraded.push("reranker");
+            }
+        }
+        found.hits.truncate(query.top_k);
+        Ok(found)
+    }
+
+    async fn search(&self, query: &Query) -> Result<Found> {
         let embedding = Embedding::new();
         let collection = match &self.index {
             Retriever::Shelf(place) => {
