@@ -1,5 +1,5 @@
 # Thin names for cargo commands; every target works on a fresh machine with a Rust toolchain.
-.PHONY: dev test check platforms size browser bench audit
+.PHONY: dev test check platforms lambda-watch size browser bench audit
 
 CARGO ?= cargo
 LECTERN = $(CARGO) run --quiet --locked --package tools --bin lectern --
@@ -22,6 +22,10 @@ check:
 # The Vercel build and the SAM template, checked with the vendors' own tools.
 platforms:
 	scripts/platforms
+
+# The built functions under `cargo lambda watch`: the same answers as alone?
+lambda-watch:
+	scripts/lambda-watch $(ARGS)
 
 # Size, memory and CPU of every function's release binary.
 size:

@@ -26,6 +26,8 @@ NOBODY = [("/api/v1", "health"), ("/api/v1/nothing", "health"), ("/api/v1/nothin
 # Whoever searches the book carries the shelf.
 WITH_SHELF = {"health", "v1/chat", "v1/chat/stream", "v1/rag/query"}
 HOBBY_LIMIT = 12
+# What a function may hold on Vercel, unpacked, in bytes.
+FUNCTION_LIMIT = 250_000_000
 # The settings that every function is given, and those that none of these may see.
 EVERYWHERE = {"LOG_LEVEL", "ALLOWED_ORIGINS", "AGENT_TIMEOUT"}
 NEVER = {
@@ -108,6 +110,14 @@ def vercel(tree):
     report("the shelf travels with those that search it, and nothing else does", problems)
 
     report("nothing is published but public/", published(tree, output / "static"))
+
+    sizes = {
+        name: sum((tree / file).stat().st_size for file in config["filePathMap"].values())
+        for name, config in built.items()
+    }
+    problems = [f"{name} has {size:,} bytes" for name, size in sizes.items() if size > FUNCTION_LIMIT]
+    told = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sorted(sizes.items()))
+    report(f"each of them is small enough (MB without the shelf: {told})", problems)
 
     config = json.loads((output / "config.json").read_text())
     problems = []
