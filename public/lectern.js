@@ -330,10 +330,18 @@ function drawSources(turn) {
       ? make('a', { class: 'title', href, target: '_blank', rel: 'noopener', 'data-n': n }, name, make('span', { class: 'hidden' }, ' (opens in a new tab)'))
       : make('span', { class: 'title', tabindex: '-1', 'data-n': n }, name);
     const item = make('li', {}, make('span', { class: 'n' }, String(n)), head);
-    if (quote) item.append(make('q', { dir: 'auto' }, ...inline(quote.split('\n').map((it) => cells(it).join(' · ')).join(' ').replace(/\s+/g, ' '))));
+    if (quote) item.append(drawQuote(quote));
     list.append(item);
   }
   return make('section', { class: 'sources' }, make('h3', {}, 'Sources'), list);
+}
+
+/** The quote in one run. Its links would lead astray: they start from the book's page. */
+function drawQuote(quote) {
+  const text = quote.split('\n').map((it) => cells(it).join(' · ')).join(' ').replace(/\s+/g, ' ');
+  const element = make('q', { dir: 'auto' }, ...inline(text));
+  for (const link of element.querySelectorAll('a')) link.replaceWith(...link.childNodes);
+  return element;
 }
 
 /** The source's address; where the browser can, it opens on the quoted words themselves. */

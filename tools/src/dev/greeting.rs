@@ -4,21 +4,22 @@ use std::path::Path;
 
 use shared::{App, llm::Llm};
 
+use super::reading::Reading;
 use crate::{cluster::Cluster, ingest::Summary};
 
 /// What to open, what to curl, and what answers.
 pub(super) fn print(
     address: &str,
     data: &Path,
-    book: &Summary,
+    book: &Reading,
     app: &App,
     cluster: Option<&Cluster>,
 ) {
-    let Summary { pages, passages, .. } = book;
-    let search = match (app.env().get("QDRANT_URL"), &book.model) {
+    let Summary { pages, passages, model: embeddings, .. } = &book.summary;
+    let search = match (app.env().get("QDRANT_URL"), embeddings) {
         (Some(_), _) => "; Qdrant is searched".to_owned(),
-        (None, Some(model)) => format!("; by words and by {model}"),
-        (None, None) => "; by words".to_owned(),
+        (None, Some(model)) => format!("; searched by words and with {model}"),
+        (None, None) => "; searched by words".to_owned(),
     };
     let data = data.display();
     let database = match cluster {
@@ -31,7 +32,7 @@ pub(super) fn print(
     println!(
         "
   ask       {address}/
-  read      {address}/book/   ({pages} pages, {passages} passages{search})
+  read      {address}/book/   ({}, {}{search})
   model     {}
   database  {database}
   key       {data}/internal-api-key   (for servers: X-API-Key)
@@ -40,8 +41,21 @@ pub(super) fn print(
     -H 'content-type: application/json' \\
     -d '{{\"message\":{{\"content\":\"How do I ingest a book?\"}}}}'
 ",
+        counted(*pages, "page"),
+        counted(*passages, "passage"),
         model(app),
     );
+    if let Some(why) = &book.lacks_embeddings {
+        println!(
+            "warning: the embeddings cannot be had ({why}); until the next start the book \
+             is searched by words alone\n"
+        );
+    }
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }
 
 fn model(app: &App) -> String {
@@ -52,6 +66,6 @@ fn model(app: &App) -> String {
                 .to_owned()
         }
         Ok(llm) => llm.model().to_owned(),
-        Err(err) => format!("none: {err}"),
+        Err(err) => format!("cannot be used: {err}"),
     }
 }

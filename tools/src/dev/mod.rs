@@ -66,14 +66,16 @@ pub async fn run(args: Args, env: Env) -> Outcome {
     shared::telemetry::init(&env);
 
     let (env, cluster) = database(env, &args)?;
-    let migrated = migrate::apply(&env).await;
-    migrated.map_err(|err| format!("the database cannot be used: {err}"))?;
+    migrate::apply(&env).await.map_err(|err| {
+        let cause = err.downcast_ref().map_or_else(|| err.to_string(), reading::cause);
+        format!("the database cannot be used: {cause}")
+    })?;
     let env = model::find(env).await;
-    let (env, summary) = reading::read(&args.book, &args.data, env).await?;
+    let book = reading::read(&args.book, &args.data, env).await?;
 
-    let app: &'static App = Box::leak(Box::new(App::new(env)));
+    let app: &'static App = Box::leak(Box::new(App::new(book.env.clone())));
     let site = site::site(&args.book, http::mount(shared::routes(), app));
-    greeting::print(&address, &args.data, &summary, app, cluster.as_ref());
+    greeting::print(&address, &args.data, &book, app, cluster.as_ref());
     if args.open {
         open(&address);
     }
@@ -111,7 +113,9 @@ async fn listen(port: Option<u16>) -> Outcome<TcpListener> {
         return Err("ports 3000 to 3019 are all taken: use --port".into());
     };
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.map_err(|err| format!("port {port} cannot be used: {err}").into())
+    listener.map_err(|err| {
+        format!("port {port} cannot be used: {err}; choose another with --port").into()
+    })
 }
 
 /// Browsers take `localhost` for `::1` first, so somebody else's server there would answer in

@@ -26,13 +26,13 @@ th, td { padding: .4rem .8rem; border-bottom: 1px solid var(--line); text-align:
 blockquote { margin: 1em 0; padding-inline-start: 1em; border-inline-start: 2px solid var(--line); color: var(--faint) }
 img { max-width: 100% } hr { border: 0; border-top: 1px solid var(--line) }
 :target { background: var(--found); box-shadow: 0 0 0 .3rem var(--found); border-radius: .1rem }
-::target-text { background: var(--words); color: inherit }";
+::target-text { background: var(--words); color: inherit } :target code { background: none }";
 
 /// The icon as an address, because the page may fetch nothing.
 static ICON_ADDRESS: LazyLock<String> = LazyLock::new(|| {
     let mut address = String::new();
-    escape_href(&mut address, ICON).ok();
-    format!("data:image/svg+xml,{}", address.replace('#', "%23"))
+    escape_href(&mut address, &ICON.replace('#', "%23").replace('\'', "%27")).ok();
+    format!("data:image/svg+xml,{address}")
 });
 
 /// The whole document. Relative links lead to the other pages as they stand: the address of a
@@ -52,7 +52,7 @@ pub(super) fn document(path: &str, source: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<link rel=\"icon\" href=\"{icon}\">\n\
          <style>\n{STYLE}\n</style>\n\
-         <nav><a href=\"/\">← Ask the book</a> <a href=\"/book/\">Its beginning</a></nav>\n\
+         <nav><a href=\"/\">← Ask the book</a> <a href=\"/book/\">The book</a></nav>\n\
          <main dir=\"auto\">\n{body}</main>\n</html>\n"
     )
 }

@@ -3,17 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::{App, config::Env, retrieval::embed::Embedder};
+use shared::{App, Error, config::Env, retrieval::embed::Embedder};
 
 use crate::{
     Outcome,
     ingest::{self, Job, Summary},
 };
 
+/// The book as it is served now.
+pub(super) struct Reading {
+    /// The settings that go with it.
+    pub env: Env,
+    /// What was ingested.
+    pub summary: Summary,
+    /// Why it is searched by words alone, against the settings.
+    pub lacks_embeddings: Option<String>,
+}
+
 /// Ingests the book. When the embeddings cannot be had, this run serves an index of words
 /// alone from a file of its own: the one with the vectors that were paid for stays, and the
 /// next start tries again.
-pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<(Env, Summary)> {
+pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<Reading> {
     let mut job = Job {
         from: book.to_owned(),
         shelf: PathBuf::from(env.need("BOOK_SHELF")?),
@@ -24,14 +34,14 @@ pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<(Env, Su
     };
     let planned = ingest::build(&job, &env, &ProgressBar::hidden()).await?;
     if planned.is_up_to_date {
-        return Ok((env, planned));
+        return Ok(Reading { env, summary: planned, lacks_embeddings: None });
     }
     job.dry_run = false;
     let why = if planned.embedded == 0 { None } else { failure(&env).await? };
     let why = match why {
         Some(why) => why,
         None => match ingest::build(&job, &env, &bar()?).await {
-            Ok(summary) => return Ok((env, summary)),
+            Ok(summary) => return Ok(Reading { env, summary, lacks_embeddings: None }),
             Err(err) if planned.embedded == 0 => return Err(err),
             Err(err) => err.to_string(),
         },
@@ -39,8 +49,8 @@ pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<(Env, Su
     job.shelf = data.canonicalize()?.join("words.shelf");
     let words_only = env.clone().with("EMBEDDING_PROVIDER", "none");
     let summary = ingest::build(&job, &words_only, &ProgressBar::hidden()).await?;
-    tracing::warn!("until the next start the book is searched by words alone: {why}");
-    Ok((words_only.with("BOOK_SHELF", &job.shelf.to_string_lossy()), summary))
+    let env = words_only.with("BOOK_SHELF", &job.shelf.to_string_lossy());
+    Ok(Reading { env, summary, lacks_embeddings: Some(why) })
 }
 
 /// Why the embeddings cannot be had, asked with one question: an ingest has more patience
@@ -49,7 +59,24 @@ async fn failure(env: &Env) -> Outcome<Option<String>> {
     let env = env.clone().or("EMBEDDING_TIMEOUT", "15");
     let http = App::new(env.clone()).http();
     let Some(embedder) = Embedder::from_env(&env, http)? else { return Ok(None) };
-    Ok(embedder.question("Is anybody there?").await.err().map(|err| err.chain()))
+    let refused = embedder.question("Is anybody there?").await.err();
+    Ok(refused.map(|err| cause(&err)))
+}
+
+/// What a dependency said, for the person who chose it.
+pub(super) fn cause(err: &Error) -> String {
+    match err {
+        Error::Unavailable { source, .. } => {
+            let mut words = source.to_string();
+            let mut inner = source.source();
+            while let Some(err) = inner {
+                words = format!("{words}: {err}");
+                inner = err.source();
+            }
+            words
+        }
+        err => err.to_string(),
+    }
 }
 
 fn bar() -> Outcome<ProgressBar> {
