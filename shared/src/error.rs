@@ -117,6 +117,8 @@ impl Error {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(err) = cause {
+            // Our own words end in a full stop, which a reader sees and a log does not need.
+            line.truncate(line.trim_end_matches('.').len());
             write!(line, ": {err}").ok();
             cause = err.source();
         }

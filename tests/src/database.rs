@@ -77,7 +77,7 @@ async fn an_error_never_repeats_what_a_user_wrote() {
                   (gen_random_uuid(), 'a', 'reader@example.org'),
                   (gen_random_uuid(), 'b', 'Reader@example.org')";
     let err: Error = db.query_typed(insert, &[]).await.unwrap_err().into();
-    assert_eq!(err.chain(), "database is unavailable.: SQLSTATE 23505: users_email_key");
+    assert_eq!(err.chain(), "database is unavailable: SQLSTATE 23505: users_email_key");
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ async fn a_refusal_is_told_by_its_status_and_code_only() {
             assert_eq!(
                 err.chain(),
                 format!(
-                    "llm is unavailable.: status {number}, code {code}, \
+                    "llm is unavailable: status {number}, code {code}, \
                      request {REQUEST_ID}, retry after - s"
                 )
             );

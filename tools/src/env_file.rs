@@ -8,7 +8,7 @@ use crate::Outcome;
 /// that is set already wins.
 pub fn load() -> Outcome<Env> {
     let mut env = Env::process();
-    let lines = match dotenvy::from_filename_iter(".env") {
+    let lines = match dotenvy::from_path_iter(".env") {
         Ok(lines) => lines,
         Err(err) if err.not_found() => return Ok(env),
         Err(err) => return Err(format!(".env cannot be read: {}", place(&err)).into()),
@@ -20,11 +20,18 @@ pub fn load() -> Outcome<Env> {
     Ok(env)
 }
 
-/// What is wrong, without the line itself: it may hold a key.
+/// What is wrong, by the name that the line gives and never by its value: it may be a key.
 fn place(err: &dotenvy::Error) -> String {
     match err {
-        dotenvy::Error::LineParse(_, column) => {
-            format!("a line is not NAME=value (near character {column})")
+        dotenvy::Error::LineParse(line, _) => {
+            let name: String = line
+                .trim_start()
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            format!(
+                "the line of {name:?} is not NAME=value; a value with spaces needs quotes"
+            )
         }
         dotenvy::Error::Io(err) => err.to_string(),
         _ => "a line is not NAME=value".to_owned(),

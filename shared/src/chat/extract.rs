@@ -11,7 +11,11 @@ const QUOTED: usize = 3;
 /// Sections that a refusal names as nearest.
 const NEAREST: usize = 3;
 
-/// The text, one paragraph a passage, each with its marker.
+/// Characters of a passage that are shown: enough to answer, little enough to read.
+const EXCERPT: usize = 600;
+
+/// The text, one paragraph a passage, each with its marker. The marker stands behind the
+/// title: at the end of a quoted code block it would be code.
 pub(super) fn paragraphs(
     question: &str,
     citable: &[Citable],
@@ -20,21 +24,104 @@ pub(super) fn paragraphs(
     let mut paragraphs = Vec::new();
     for (n, it) in (1..).zip(citable).take(QUOTED) {
         let source = it.source(n, question, book);
-        if source.quote.trim().is_empty() {
+        let shown = match it {
+            Citable::Selection(text, _) => text.clone(),
+            Citable::Passage(stretch) => {
+                let (hit, _) = stretch.quote(question);
+                excerpt(&hit.passage.prompt_text(), &source.quote)
+            }
+        };
+        if shown.trim().is_empty() {
             continue;
         }
         let mut text = String::new();
         if !paragraphs.is_empty() {
             text.push_str("\n\n");
         }
-        writeln!(text, "**{}**", title(&source.title, source.url.as_deref())).ok();
-        for line in defused(&source.quote).trim().lines() {
+        let name = source.title.replace(" > ", " › ");
+        writeln!(text, "**{}** [{n}]", title(&name, source.url.as_deref())).ok();
+        for line in defused(&without_relative_links(&shown)).trim_end().lines() {
             write!(text, "\n> {line}").ok();
         }
-        write!(text, " [{n}]").ok();
         paragraphs.push(text);
     }
     paragraphs
+}
+
+/// The blocks of a passage around its quote, whole, as far as they fit [`EXCERPT`]. Headings
+/// at its start are left out: the breadcrumb names them.
+fn excerpt(text: &str, quote: &str) -> String {
+    let blocks = blocks(text);
+    let headings = blocks.iter().take_while(|it| it.starts_with('#')).count();
+    let blocks = if headings < blocks.len() { &blocks[headings..] } else { &blocks[..] };
+    let opening = quote.lines().next().unwrap_or_default().trim();
+    let found = blocks.iter().position(|it| it.contains(opening)).unwrap_or(0);
+    let (mut first, mut last) = (found, found);
+    let length = |it: &str| it.chars().count();
+    let mut chars = blocks.get(found).map_or(0, |it| length(it));
+    while let Some(next) = blocks.get(last + 1).filter(|it| chars + length(it) <= EXCERPT)
+    {
+        chars += length(next);
+        last += 1;
+    }
+    while first > 0 && chars + length(blocks[first - 1]) <= EXCERPT {
+        first -= 1;
+        chars += length(blocks[first]);
+    }
+    blocks.get(first..=last).map(|it| it.join("\n\n")).unwrap_or_default()
+}
+
+/// A text cut at its blank lines, those in code aside.
+fn blocks(text: &str) -> Vec<&str> {
+    let mut blocks = Vec::new();
+    let mut fence: Option<&str> = None;
+    let (mut start, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        let mark =
+            ["```", "~~~"].into_iter().find(|it| line.trim_start().starts_with(it));
+        fence = match (fence, mark) {
+            (None, opened) => opened,
+            (Some(open), Some(closed)) if open == closed => None,
+            (open, _) => open,
+        };
+        if line.trim().is_empty() && fence.is_none() {
+            blocks.push(text[start..at].trim_end());
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    blocks.push(text[start..].trim_end());
+    blocks.retain(|it| !it.trim().is_empty());
+    blocks
+}
+
+/// Links between the book's pages lead nowhere from an answer, so their words stay alone.
+fn without_relative_links(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(middle) = rest.find("](") {
+        let target = &rest[middle + 2..];
+        let end = target.find([')', '\n']).filter(|at| target[*at..].starts_with(')'));
+        let open = rest[..middle].rfind('[');
+        match (open, end) {
+            (Some(open), Some(end)) if !target[..end].contains("://") => {
+                let image = rest[..open].ends_with('!');
+                out.push_str(rest[..open].trim_end_matches(if image {
+                    "!"
+                } else {
+                    "\0"
+                }));
+                out.push_str(&rest[open + 1..middle]);
+                rest = &target[end + 1..];
+            }
+            _ => {
+                out.push_str(&rest[..middle + 2]);
+                rest = target;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// What a reader is told when the book does not answer: no source, but where to look.
@@ -87,7 +174,30 @@ fn defused(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::defused;
+    use super::{defused, excerpt, without_relative_links};
+
+    #[test]
+    fn an_excerpt_is_made_of_whole_blocks_around_the_quote() {
+        let long = "x ".repeat(290);
+        let text =
+            format!("# Title\n\n{long}\n\nThe quote.\n\n```sh\na\n\nb\n```\n\nEnd.");
+        assert_eq!(
+            excerpt(&text, "The quote."),
+            "The quote.\n\n```sh\na\n\nb\n```\n\nEnd."
+        );
+        assert_eq!(excerpt("# Only a title", "Only"), "# Only a title");
+        assert_eq!(excerpt(&long, "x"), long.trim_end());
+    }
+
+    #[test]
+    fn links_inside_the_book_become_their_words() {
+        let text = "See [Settings](settings.md#a), ![a shelf](b.png) and [X](https://x.example).";
+        assert_eq!(
+            without_relative_links(text),
+            "See Settings, a shelf and [X](https://x.example)."
+        );
+        assert_eq!(without_relative_links("f](x) [a](b"), "f](x) [a](b");
+    }
 
     #[test]
     fn an_index_in_the_book_is_no_marker() {

@@ -151,9 +151,7 @@ impl Links {
             '(' => self.state = State::Target(depth + 1),
             ')' if depth > 0 => self.state = State::Target(depth - 1),
             ')' => {
-                let inside = &self.held[1..self.held.len() - 1];
-                let target = inside.split_whitespace().next().unwrap_or_default();
-                if self.allowed.admits(target) {
+                if self.admits_target() {
                     self.release();
                 } else {
                     self.drop_held("");
@@ -163,6 +161,16 @@ impl Links {
             _ if self.held.len() > LONGEST => self.drop_held(""),
             _ => {}
         }
+    }
+
+    /// The target, and no other address behind it: what follows is a title.
+    fn admits_target(&self) -> bool {
+        let inside = self.held[1..self.held.len() - 1].trim();
+        let mut words = inside.split_whitespace();
+        let target = words.next().unwrap_or_default();
+        self.allowed.admits(target)
+            && words.all(|it| !it.contains("//"))
+            && !inside.trim_start_matches('<').contains('<')
     }
 
     fn in_scheme(&mut self, c: char) {
@@ -223,8 +231,10 @@ impl Links {
         let inside = self.held[1..self.held.len() - 1].trim_start_matches('/');
         let name = inside.split(|c: char| !c.is_ascii_alphanumeric()).next();
         let name = name.unwrap_or_default().to_ascii_lowercase();
-        let address = inside.contains(':') && !inside.contains(char::is_whitespace);
-        if TAGS.contains(&name.as_str()) || (address && !self.allowed.admits(inside)) {
+        let is_one = !inside.contains(char::is_whitespace);
+        let address = inside.contains("//") || (inside.contains(':') && is_one);
+        let admitted = !address || (is_one && self.allowed.admits(inside));
+        if TAGS.contains(&name.as_str()) || !admitted {
             self.drop_held("");
         } else {
             self.release();

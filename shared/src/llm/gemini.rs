@@ -254,7 +254,7 @@ mod tests {
         let blocked = words(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#);
         assert_eq!(
             blocked,
-            "llm is unavailable.: the provider stopped the prompt: SAFETY"
+            "llm is unavailable: the provider stopped the prompt: SAFETY"
         );
         let stopped = words(r#"{"candidates":[{"finishReason":"RECITATION"}]}"#);
         assert!(stopped.ends_with("the answer: RECITATION"), "{stopped}");

@@ -99,7 +99,7 @@ mod tests {
     async fn a_reply_without_text_is_an_error() {
         let reply = async { Ok(stream::empty().boxed()) };
         let err = SHORT.watch(reply).await.err().unwrap();
-        assert_eq!(err.chain(), "llm is unavailable.: the reply had no text");
+        assert_eq!(err.chain(), "llm is unavailable: the reply had no text");
     }
 
     #[tokio::test]

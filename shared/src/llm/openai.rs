@@ -288,7 +288,7 @@ mod tests {
     fn an_error_keeps_its_code_and_loses_its_words() {
         let event = r#"{"error":{"message":"about your cat","type":"t","code":"quota"}}"#;
         let chain = decode(event).unwrap_err().chain();
-        assert_eq!(chain, "llm is unavailable.: the reply ended in an error: quota");
+        assert_eq!(chain, "llm is unavailable: the reply ended in an error: quota");
         let chain = decode(r#"{"error":"about your cat"}"#).unwrap_err().chain();
         assert!(chain.ends_with("no code"), "{chain}");
     }

@@ -45,7 +45,7 @@ async fn an_ingest_asks_a_busy_provider_again_and_a_reader_does_not_wait() {
     vectors.then(429, Some("0"), busy);
     let chain = embedder.question("text").await.unwrap_err().chain();
     assert_eq!(vectors.calls().len(), 4);
-    assert_eq!(chain, "embeddings is unavailable.: status 429, rate_limit_exceeded");
+    assert_eq!(chain, "embeddings is unavailable: status 429, rate_limit_exceeded");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_refused_key_ends_an_ingest_at_once_and_is_never_repeated() {
     vectors.then(401, Some("0"), told);
     let chain = embedder.passages(&["text".to_owned()]).await.unwrap_err().chain();
     assert_eq!(vectors.calls().len(), 1);
-    assert_eq!(chain, "embeddings is unavailable.: status 401, invalid_api_key");
+    assert_eq!(chain, "embeddings is unavailable: status 401, invalid_api_key");
 
     let port = vectors.url();
     vectors.stop();

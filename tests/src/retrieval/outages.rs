@@ -53,11 +53,11 @@ async fn a_failure_is_logged_by_code_and_never_with_an_address_or_a_key() {
     let (mut qdrant, collection) = published(&book).await;
     qdrant.fail(Code::PermissionDenied, "read only");
     let chain = collection.check().await.unwrap_err().chain();
-    assert_eq!(chain, "qdrant is unavailable.: PermissionDenied: read only");
+    assert_eq!(chain, "qdrant is unavailable: PermissionDenied: read only");
     qdrant.stop();
     let fresh = Collection::from_env(&settings(&qdrant)).unwrap();
     let chain = fresh.check().await.unwrap_err().chain();
-    assert_eq!(chain, "qdrant is unavailable.: cannot connect");
+    assert_eq!(chain, "qdrant is unavailable: cannot connect");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ const GUARD: &str = r#"
 signal=$1 remove=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; : >asked-to-stop; kill "-$signal" $server; } 2>/dev/null & reader=$!
+{ read -r _ <&3; true >asked-to-stop; kill "-$signal" $server; } 2>/dev/null & reader=$!
 wait $server
 kill $reader 2>/dev/null
 if [ -n "$remove" ] && [ -e asked-to-stop ]; then rm -rf "$remove"; fi
