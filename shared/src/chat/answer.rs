@@ -52,7 +52,8 @@ pub(super) async fn run(app: &App, mut question: Question, events: Events) {
     let mut draft = Draft::default();
     let outcome = async {
         let book = app.book().await?;
-        let citable = prompt::citable(&question);
+        let for_model = !app.llm().await?.is_extractive() && question.within_cap;
+        let citable = prompt::citable(&question, for_model);
         write(app, book, &mut question, &citable, &events, &mut draft).await?;
         Ok(sources::cited(&draft.content, &draft.markers, &citable, &question, book))
     };
@@ -123,9 +124,6 @@ async fn ask_model(
                 Delta::Text(text) => {
                     draft.emit(reply.push(&text), question.began, events);
                 }
-            }
-            if reply.is_refusal() {
-                break;
             }
         }
         Ok(())

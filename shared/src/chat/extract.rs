@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::sources::Citable;
 use crate::retrieval::Book;
 
-/// Passages that are quoted.
-const QUOTED: usize = 3;
+/// Passages that are shown with what stands around their quote; of the others the quote alone.
+const IN_FULL: usize = 3;
 
 /// Sections that a refusal names as nearest.
 const NEAREST: usize = 3;
@@ -22,10 +22,11 @@ pub(super) fn paragraphs(
     book: &Book,
 ) -> Vec<String> {
     let mut paragraphs = Vec::new();
-    for (n, it) in (1..).zip(citable).take(QUOTED) {
+    for (n, it) in (1..).zip(citable) {
         let source = it.source(n, question, book);
         let shown = match it {
             Citable::Selection(text, _) => text.clone(),
+            Citable::Passage(_) if n > IN_FULL => source.quote.clone(),
             Citable::Passage(stretch) => {
                 let (hit, _) = stretch.quote(question);
                 excerpt(&hit.passage.prompt_text(), &source.quote)

@@ -21,7 +21,7 @@ use crate::{
 
 /// Passages that are looked at for one answer; how many of them reach the model is the
 /// prompt's business.
-const PASSAGES: usize = 8;
+const PASSAGES: usize = 16;
 
 /// The best passages in which the question's words are looked for.
 const COVERING: usize = 5;
@@ -125,7 +125,8 @@ impl Question {
     async fn search(&mut self, app: &App) -> Result<()> {
         let book = app.book().await?;
         let deadline = self.deadline.into();
-        let mut query = Query { top_k: PASSAGES, ..Query::default() };
+        let mut query =
+            Query { top_k: PASSAGES, deadline: Some(self.deadline), ..Query::default() };
         (query.text, query.history) = self.search_terms(app).await?;
         let found = tokio::time::timeout_at(deadline, book.find(&query));
         let Found { hits, degraded, book_version, .. } =

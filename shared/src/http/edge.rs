@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{FromRequestParts, MatchedPath, Request},
     http::{HeaderValue, Uri, request::Parts, uri::PathAndQuery},
@@ -53,10 +53,17 @@ impl Call {
 #[derive(Clone, Copy)]
 pub(super) struct PlatformDeadline(pub Instant);
 
+/// `AGENT_TIMEOUT` cannot be read: the routes that ask for their [`Call`] are misconfigured.
+#[derive(Clone)]
+struct BadTimeout;
+
 impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if parts.extensions.get::<BadTimeout>().is_some() {
+            return Err(Error::Misconfigured("AGENT_TIMEOUT").into());
+        }
         let missing = || Error::Internal("a route was called past the edge".to_owned());
         parts.extensions.get::<Self>().cloned().ok_or_else(|| missing().into())
     }
@@ -93,7 +100,12 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
 
     let tasks = request.extensions().get::<Tasks>().cloned().unwrap_or_default();
     let request_id = Uuid::now_v7();
-    let call = Call { request_id, deadline: deadline(&app, &request, began), tasks };
+    let seconds: crate::Result<u64> = app.env().parse("AGENT_TIMEOUT", AGENT_TIMEOUT_S);
+    if !matches!(seconds, Ok(1..)) {
+        request.extensions_mut().insert(BadTimeout);
+    }
+    let deadline = deadline(seconds.unwrap_or(AGENT_TIMEOUT_S), &request, began);
+    let call = Call { request_id, deadline, tasks };
     request.extensions_mut().insert(call.clone());
 
     let span = tracing::info_span!("request", %request_id);
@@ -125,7 +137,11 @@ async fn name(path: Option<MatchedPath>, request: Request, next: Next) -> Respon
 
 /// Around the route: the whole body is there, a panic becomes a 500, an error becomes problem
 /// details and, when it is ours, one log line.
-async fn guard(call: Call, request: Request, next: Next) -> Response {
+async fn guard(
+    Extension(call): Extension<Call>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     let read = tokio::time::timeout_at(call.deadline.into(), extract::whole(body)).await;
     let response = match read.unwrap_or_else(|_| Err(Error::Timeout.into())) {
@@ -140,13 +156,8 @@ async fn guard(call: Call, request: Request, next: Next) -> Response {
     Problem::render(response, call.request_id)
 }
 
-/// The smaller of `AGENT_TIMEOUT` and the platform's limit less [`FAREWELL`].
-fn deadline(app: &App, request: &Request, began: Instant) -> Instant {
-    let seconds =
-        app.env().parse("AGENT_TIMEOUT", AGENT_TIMEOUT_S).unwrap_or_else(|err| {
-            tracing::error!("{err}");
-            AGENT_TIMEOUT_S
-        });
+/// The smaller of `seconds` and the platform's limit less [`FAREWELL`].
+fn deadline(seconds: u64, request: &Request, began: Instant) -> Instant {
     // An hour is longer than any platform allows, and keeps the sum from overflowing.
     let ours = began + Duration::from_secs(seconds.min(3600));
     match request.extensions().get::<PlatformDeadline>() {

@@ -104,6 +104,10 @@ fn refusal(err: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let expected = said.rsplit_once(", expected ").map(|(_, rest)| rest);
     let expected = expected.and_then(|it| it.split(" at line ").next());
     match expected {
+        // A caller need not know how wide our numbers are.
+        Some("i64" | "u64" | "u32" | "usize") => {
+            Error::invalid(field, "must be a whole number")
+        }
         Some(expected) if !expected.contains("struct ") => {
             Error::invalid(field, format!("must be {expected}"))
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{Error, FieldError};
 
 /// A refusal on its way to the caller. It travels as an extension of an empty response, and
-/// [`Problem::render`] writes its body at the edge, where the request's id is known.
+/// the edge writes its body, where the request's id is known.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,

@@ -15,6 +15,8 @@ mod rerank;
 pub mod shelf;
 pub mod tokens;
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,6 +25,8 @@ pub use self::{
     passage::Passage,
     quote::{LONGEST as LONGEST_QUOTE, Quote},
 };
+
+use crate::{Error, Result};
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,21 @@ pub struct Query {
     pub mode: Mode,
     /// Where to look.
     pub filter: Filter,
+    /// When nobody waits any more, if ever. A peer that is silent gets half of the time that
+    /// is left, so that the other half is there for what stands in for it.
+    pub deadline: Option<Instant>,
+}
+
+impl Query {
+    /// What a peer answers within half of the time that is left.
+    async fn in_half_the_time<T>(
+        &self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Some(deadline) = self.deadline else { return work.await };
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        tokio::time::timeout(half, work).await.unwrap_or(Err(Error::Timeout))
+    }
 }
 
 /// Which legs are asked.

@@ -80,7 +80,8 @@ async fn query(
     Who(_): Who,
     Json(body): Json<Body>,
 ) -> Result<Json<Answer>> {
-    let (query, asked) = understand(body)?;
+    let (query, mut asked) = understand(body)?;
+    asked.deadline = Some(call.deadline);
     let book = app.book().await?;
     let found = Box::pin(call.within(book.find(&asked))).await?;
     Ok(Json(Answer {
@@ -118,6 +119,7 @@ fn understand(body: Body) -> Result<(String, Query)> {
         top_k: body.top_k as usize,
         mode: body.mode,
         filter: body.filter.unwrap_or_default(),
+        deadline: None,
     };
     Ok((body.query, asked))
 }

@@ -199,7 +199,7 @@ fn is_optional_mark(c: char) -> bool {
 
 /// Characters that take no room on the page: zero-width, bidirectional control, soft
 /// hyphen, variation selectors, tags. They may hide text from a reader.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'

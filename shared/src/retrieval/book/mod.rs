@@ -121,13 +121,17 @@ impl Book {
             }
             Retriever::Qdrant(collection) => collection,
         };
-        let failure = match self.ask_qdrant(collection, query, &embedding).await {
+        let spare = self.spare.as_ref().filter(|it| it.exists());
+        let asking = Box::pin(self.ask_qdrant(collection, query, &embedding));
+        let answer = match spare {
+            Some(_) => query.in_half_the_time(asking).await,
+            None => asking.await,
+        };
+        let failure = match answer {
             Err(err) if is_outage(&err) => err,
             answer => return answer,
         };
-        let Some(place) = self.spare.as_ref().filter(|it| it.exists()) else {
-            return Err(failure);
-        };
+        let Some(place) = spare else { return Err(failure) };
         tracing::warn!(error = failure.chain(), "the shelf answers in Qdrant's place");
         let Ok(spare) = place.current() else { return Err(failure) };
         let mut found = self.ask_shelf(&spare, query, &embedding).await?;
@@ -291,8 +295,10 @@ impl Book {
             return None;
         }
         let ask = || async {
-            let answer = embedder.question(&standalone(&query.text, previous)).await;
+            let text = standalone(&query.text, previous);
+            let answer = query.in_half_the_time(embedder.question(&text));
             answer
+                .await
                 .inspect_err(|err| {
                     tracing::warn!(error = err.chain(), "words alone are searched");
                 })
