@@ -13,13 +13,14 @@ use tempfile::TempDir;
 use crate::support::{self, embeddings};
 
 /// A folder of pages and the shelf beside it.
-struct Desk {
-    root: TempDir,
-    env: Vec<(String, String)>,
+pub(crate) struct Desk {
+    pub(crate) root: TempDir,
+    /// The settings of the command.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl Desk {
-    fn with(pages: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(pages: &[(&str, &str)]) -> Self {
         let desk = Self { root: tempfile::tempdir().unwrap(), env: Vec::new() };
         fs::create_dir(desk.book()).unwrap();
         for (path, text) in pages {
@@ -28,21 +29,21 @@ impl Desk {
         desk
     }
 
-    fn book(&self) -> PathBuf {
+    pub(crate) fn book(&self) -> PathBuf {
         self.root.path().join("book")
     }
 
-    fn shelf_path(&self) -> PathBuf {
+    pub(crate) fn shelf_path(&self) -> PathBuf {
         self.root.path().join("made/book.shelf")
     }
 
-    fn write(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
         let file = self.book().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, bytes).unwrap();
     }
 
-    fn embed_with(&mut self, url: &str, model: &str) {
+    pub(crate) fn embed_with(&mut self, url: &str, model: &str) {
         self.env = [
             ("EMBEDDING_PROVIDER", "openai"),
             ("EMBEDDING_BASE_URL", url),
@@ -53,20 +54,25 @@ impl Desk {
         .into();
     }
 
-    async fn run(&self, args: &[&str]) -> Output {
+    pub(crate) async fn run(&self, args: &[&str]) -> Output {
         self.run_on(&self.book(), args).await
     }
 
-    /// The command sees no setting but ours.
-    async fn run_on(&self, from: &Path, args: &[&str]) -> Output {
+    /// The command, which sees no setting but ours.
+    pub(crate) fn command(&self, from: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(support::binary("lectern"));
         command.arg("ingest").arg(from).args(args).current_dir(self.root.path());
         command.env_clear().env("BOOK_SHELF", self.shelf_path()).envs(self.env.clone());
+        command
+    }
+
+    pub(crate) async fn run_on(&self, from: &Path, args: &[&str]) -> Output {
+        let mut command = self.command(from, args);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
     /// What the command printed when all went well.
-    async fn ingest(&self, args: &[&str]) -> String {
+    pub(crate) async fn ingest(&self, args: &[&str]) -> String {
         let output = self.run(args).await;
         let said = String::from_utf8(output.stdout).unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -75,26 +81,26 @@ impl Desk {
     }
 
     /// What it complained about when it did not.
-    async fn refused(&self, args: &[&str]) -> String {
+    pub(crate) async fn refused(&self, args: &[&str]) -> String {
         let output = self.run(args).await;
         assert!(!output.status.success(), "it should have failed");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn shelf(&self) -> Shelf {
+    pub(crate) fn shelf(&self) -> Shelf {
         Shelf::open(&self.shelf_path()).unwrap()
     }
 
-    fn passages(&self) -> Vec<Passage> {
+    pub(crate) fn passages(&self) -> Vec<Passage> {
         self.shelf().passages().collect()
     }
 
-    fn links(&self) -> BTreeSet<String> {
+    pub(crate) fn links(&self) -> BTreeSet<String> {
         self.passages().into_iter().map(|it| it.link).collect()
     }
 }
 
-fn words(about: &str) -> String {
+pub(crate) fn words(about: &str) -> String {
     format!("The {about} is described here in some detail for whoever needs it. ")
         .repeat(5)
 }
@@ -195,7 +201,11 @@ async fn what_is_removed_from_the_book_goes_from_the_shelf() {
     desk.ingest(&[]).await;
     let version = desk.shelf().header().book_version.clone();
     fs::remove_file(desk.book().join("b.md")).unwrap();
-    let said = desk.ingest(&[]).await;
+    let complaint = desk.refused(&[]).await;
+    assert!(complaint.contains("1 of 2 passages (50 %)"), "{complaint}");
+    assert!(complaint.contains("--force"), "{complaint}");
+    assert_eq!(desk.shelf().header().book_version, version);
+    let said = desk.ingest(&["--force"]).await;
     assert!(said.contains("0 new, 1 gone"), "{said}");
     assert_eq!(desk.links().into_iter().collect::<Vec<_>>(), ["a.md"]);
     assert_ne!(desk.shelf().header().book_version, version);

@@ -87,6 +87,8 @@ async fn poisoned() -> (TempDir, String) {
         source: ingest::SOURCE.to_owned(),
         language: Some("eng".to_owned()),
         dry_run: false,
+        kind: None,
+        force: false,
     };
     let env = Env::from([("EMBEDDING_PROVIDER", "none")]);
     ingest::build(&job, &env, &ProgressBar::hidden()).await.unwrap();

@@ -1,10 +1,6 @@
 //! Makes the index of a book and puts it in place of the old one.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 
 use indicatif::ProgressBar;
 use shared::{
@@ -12,18 +8,24 @@ use shared::{
     config::Env,
     retrieval::{
         Passage, bm25,
-        embed::{BATCH, Embedder},
-        shelf::{self, Entry, Header, Shelf, Unreadable},
+        embed::Embedder,
+        shelf::{Entry, Header, Shelf, Unreadable},
         tokens::{self, Tokeniser},
     },
 };
 
 use super::{
-    collection, language,
+    collection,
+    kind::BookKind,
+    language,
     plan::{self, PageChange},
-    read,
+    read, replace, served,
+    vectors::Vectors,
 };
 use crate::Outcome;
+
+/// The part of a book that may go without anybody having said so.
+const LOST: f64 = 0.3;
 
 /// Where the index goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -49,6 +51,10 @@ pub struct Job {
     pub language: Option<String>,
     /// Only say what would change.
     pub dry_run: bool,
+    /// What made the book; told by its files when absent.
+    pub kind: Option<BookKind>,
+    /// Delete much of the old book, or embed all of it again, if that is what it takes.
+    pub force: bool,
 }
 
 /// What was done, or would be.
@@ -72,18 +78,28 @@ pub struct Summary {
     pub model: Option<String>,
     /// The shelf already held exactly this.
     pub is_up_to_date: bool,
+    /// What made the book.
+    pub kind: BookKind,
+    /// What is wrong with the book and can be lived with, with file and line.
+    pub warnings: Vec<String>,
+    /// How many of what were left out: `drafts`, `stubs`.
+    pub left_out: BTreeMap<&'static str, usize>,
 }
 
 /// Reads, splits, embeds and writes. The old index is served until the new one is complete,
 /// and stays if anything fails. Unchanged passages are not embedded again, and an unchanged
 /// book is not written again.
 pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summary> {
-    let pages = read::book(&job.from)?;
-    let new = plan::passages(&pages, &job.source);
+    let mut book =
+        read::book(&job.from, job.kind, env.get("BOOK_BASE_URL").unwrap_or_default())?;
+    let (new, repeats) = plan::passages(&book.pages, &job.source);
     if new.is_empty() {
         return Err(format!("{}: all pages are empty", job.from.display()).into());
     }
-    let old = open(&job.shelf)?;
+    if repeats > 0 {
+        book.left_out.insert("repeated paragraphs", repeats);
+    }
+    let old = open(job, &mut book.warnings)?;
     let before: Vec<Passage> = old.iter().flat_map(Shelf::passages).collect();
     let passages = together(&before, new, &job.source);
     let language = match &job.language {
@@ -99,51 +115,93 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
     let is_up_to_date =
         old.as_ref().is_some_and(|it| it.header().book_version == version);
 
-    let mut vectors = Vectors::new(old.as_ref(), &before, meaning);
-    let missing = vectors.missing(&passages, embedder.is_some());
-    let reused = if embedder.is_some() { passages.len() - missing.len() } else { 0 };
+    let mut vectors = Vectors::known(&job.shelf, old.as_ref(), &before, meaning);
+    let mut missing =
+        if model.is_some() { vectors.missing(&passages) } else { Vec::new() };
+    if let Some(model) = model.as_deref().filter(|_| !missing.is_empty())
+        && job.to == Target::Qdrant
+    {
+        vectors.add(served::vectors(env, model).await?);
+        missing = vectors.missing(&passages);
+    }
+    let reused = if model.is_some() { passages.len() - missing.len() } else { 0 };
     let mut summary = Summary {
-        pages: pages.len(),
+        pages: book.pages.len(),
         passages: passages.len(),
         embedded: missing.len(),
         reused,
         changes: plan::changes(&before, &passages),
         version,
         language,
-        model,
+        model: model.clone(),
         is_up_to_date,
+        kind: book.kind,
+        warnings: book.warnings,
+        left_out: book.left_out,
     };
     if job.dry_run || is_up_to_date && job.to == Target::Shelf {
         return Ok(summary);
     }
-    if let Some(embedder) = &embedder {
-        summary.embedded = vectors.embed(embedder, missing, &passages, progress).await?;
+    keeps_enough(job, &before, &summary.changes)?;
+    if let (Some(embedder), Some(meaning)) = (&embedder, meaning) {
+        let place = (job.shelf.as_path(), job.force);
+        let with = (embedder, meaning);
+        summary.embedded =
+            vectors.embed(with, missing, &passages, place, progress).await?;
         summary.reused = passages.len().saturating_sub(summary.embedded);
     }
     let (header, entries) = index(&summary, passages, &vectors);
+    if job.to == Target::Qdrant {
+        served::check(env, &header, &entries, job.force).await?;
+    }
     if !is_up_to_date {
-        if let Some(folder) = job.shelf.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|err| format!("{}: {err}", folder.display()))?;
-        }
-        shelf::write(&job.shelf, &header, &entries)?;
+        replace::shelf(&job.shelf, &header, &entries)?;
     }
     if job.to == Target::Qdrant {
         collection::publish(env, &header, &entries).await?;
     }
+    if model.is_some() {
+        vectors.finish(&job.shelf);
+    }
     Ok(summary)
 }
 
-/// The shelf that is there. One that this build cannot read is made anew; a file that is no
-/// shelf is not overwritten, because a slip of the hand must not cost somebody a chapter.
-fn open(path: &Path) -> Outcome<Option<Shelf>> {
+/// A wrong folder must not cost a book: what goes away without anything in its place is
+/// counted, and much of it has to be wanted.
+fn keeps_enough(job: &Job, before: &[Passage], changes: &[PageChange]) -> Outcome {
+    let all = before.iter().filter(|it| it.source == job.source).count();
+    let lost = plan::lost(changes);
+    if job.force || lost as f64 <= all as f64 * LOST {
+        return Ok(());
+    }
+    let share = lost * 100 / all.max(1);
+    Err(format!(
+        "{}: {lost} of {all} passages ({share} %) would be deleted; look at them with \
+         --dry-run, and say --force if that is right; the old index is untouched",
+        job.from.display()
+    )
+    .into())
+}
+
+/// The shelf that is there. One that this build cannot read is made anew, with a warning; a
+/// file that is no shelf is not overwritten, because a slip of the hand must not cost
+/// somebody a chapter.
+fn open(job: &Job, warnings: &mut Vec<String>) -> Outcome<Option<Shelf>> {
+    let path = &job.shelf;
     match Shelf::read(path) {
         Ok(shelf) => Ok(Some(shelf)),
         Err(Unreadable::Io(err)) if err.kind() == ErrorKind::NotFound => Ok(None),
         Err(err @ (Unreadable::Io(_) | Unreadable::Foreign)) => {
             Err(format!("{}: {err}; it is not overwritten", path.display()).into())
         }
-        Err(_) => Ok(None),
+        Err(err) => {
+            let (path, source) = (path.display(), &job.source);
+            warnings.push(format!(
+                "{path}: {err}. It is made anew with the pages of the source \"{source}\" \
+                 alone: if it held other sources, ingest them again, too"
+            ));
+            Ok(None)
+        }
     }
 }
 
@@ -154,92 +212,6 @@ fn together(before: &[Passage], new: Vec<Passage>, source: &str) -> Vec<Passage>
     let mut all: Vec<Passage> = others.chain(new).collect();
     all.sort_by(|a, b| (&a.source, &a.path, a.start).cmp(&(&b.source, &b.path, b.start)));
     all
-}
-
-/// Vectors by the text that they stand for.
-struct Vectors(HashMap<String, Vec<f32>>);
-
-impl Vectors {
-    /// Those of the old shelf, if the same model made them with as many numbers.
-    fn new(
-        old: Option<&Shelf>,
-        before: &[Passage],
-        meaning: Option<(&str, u32)>,
-    ) -> Self {
-        let old = old.filter(|it| {
-            meaning.is_some_and(|(model, dimension)| {
-                it.header().embedding_model.as_deref() == Some(model)
-                    && [0, it.header().dimension].contains(&dimension)
-                    && it.verify_vectors().is_ok()
-            })
-        });
-        let pairs = old.into_iter().flat_map(|shelf| {
-            let pair = |it: &Passage| Some((it.indexed_text(), shelf.vector(&it.id)?));
-            before.iter().filter_map(pair)
-        });
-        Self(pairs.collect())
-    }
-
-    /// The texts without a vector, each once, in order.
-    fn missing(&self, passages: &[Passage], is_wanted: bool) -> Vec<String> {
-        let mut seen = HashSet::new();
-        let texts = passages.iter().filter(|_| is_wanted).map(Passage::indexed_text);
-        texts
-            .filter(|text| !self.0.contains_key(text) && seen.insert(text.clone()))
-            .collect()
-    }
-
-    /// Embeds what is missing, and everything if the endpoint's vectors have changed their
-    /// dimension under the same name. Returns how many texts were sent.
-    async fn embed(
-        &mut self,
-        embedder: &Embedder,
-        mut missing: Vec<String>,
-        passages: &[Passage],
-        progress: &ProgressBar,
-    ) -> Outcome<usize> {
-        let known = self.0.values().next().map(Vec::len);
-        let mut sent = 0;
-        progress.set_length(missing.len() as u64);
-        while sent < missing.len() {
-            let batch = &missing[sent..missing.len().min(sent + BATCH)];
-            let made = embedder.passages(batch).await.map_err(|err| {
-                let all = missing.len();
-                let hint = "check EMBEDDING_PROVIDER and EMBEDDING_BASE_URL";
-                let cause = err.chain();
-                format!(
-                    "embedding failed after {sent} of {all} passages: {cause} ({hint}; \
-                     the old index is untouched)"
-                )
-            })?;
-            if made.len() != batch.len() {
-                return Err(
-                    "the embeddings endpoint left out a passage; the old index is \
-                            untouched"
-                        .into(),
-                );
-            }
-            let size = made.first().map(Vec::len);
-            if made.iter().any(|vector| Some(vector.len()) != size) {
-                return Err(
-                    "the embeddings endpoint mixes dimensions; the old index is \
-                            untouched"
-                        .into(),
-                );
-            }
-            sent += batch.len();
-            progress.set_position(sent as u64);
-            self.0.extend(batch.iter().cloned().zip(made));
-            if known.is_some() && size != known && sent <= BATCH {
-                self.0.retain(|_, vector| Some(vector.len()) == size);
-                missing.truncate(sent);
-                missing.extend(self.missing(passages, true));
-                progress.set_length(missing.len() as u64);
-            }
-        }
-        progress.finish_and_clear();
-        Ok(sent)
-    }
 }
 
 /// The lexical weights of every passage and its vector.
@@ -258,7 +230,7 @@ fn index(
         .zip(&words)
         .map(|(passage, words)| Entry {
             sparse: bm25::document(words, mean_len),
-            dense: vectors.0.get(&passage.indexed_text()).cloned(),
+            dense: vectors.of(&passage).cloned(),
             passage,
         })
         .collect();

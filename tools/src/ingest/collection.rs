@@ -28,8 +28,8 @@ use crate::Outcome;
 /// Points per request: with 3,072 dimensions and long passages still below 1.5 MB.
 const BATCH: usize = 64;
 /// One write may take this long; a new collection on a busy cluster does.
-const CALL: Duration = Duration::from_mins(1);
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_mins(1);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
 /// Makes `entries` the book that readers of the collection `QDRANT_COLLECTION` see. Nothing
 /// is written when the entries do not fit together or the name is taken by a collection of
@@ -44,7 +44,7 @@ pub async fn publish(env: &Env, header: &Header, entries: &[Entry]) -> Outcome {
         dense: settings.vector.unwrap_or_else(|| DENSE.to_owned()),
         sparse: settings.sparse,
     };
-    let (collections, serving) = target.survey().await?;
+    let (collections, serving) = survey(&target.qdrant, &target.alias).await?;
     if serving.as_ref() == Some(&target.name) && target.count().await? == entries.len() {
         return target.clear(&header.book_version).await;
     }
@@ -75,23 +75,6 @@ struct Target {
 }
 
 impl Target {
-    /// Every collection, and the one that readers see now.
-    async fn survey(&self) -> Outcome<(HashSet<String>, Option<String>)> {
-        let collections = self.qdrant.list_collections().await.map_err(said)?.collections;
-        let collections: HashSet<_> = collections.into_iter().map(|it| it.name).collect();
-        if collections.contains(&self.alias) {
-            let alias = &self.alias;
-            return Err(format!(
-                "QDRANT_COLLECTION: \"{alias}\" is a collection that Lectern did not make, \
-                 and an alias of that name cannot stand beside it: choose another name"
-            )
-            .into());
-        }
-        let aliases = self.qdrant.list_aliases().await.map_err(said)?.aliases;
-        let serving = aliases.into_iter().find(|it| it.alias_name == self.alias);
-        Ok((collections, serving.map(|it| it.collection_name)))
-    }
-
     async fn create(&self, header: &Header) -> Outcome {
         let mut sparse = SparseVectorsConfigBuilder::default();
         sparse.add_named_vector_params(
@@ -186,6 +169,25 @@ impl Target {
     }
 }
 
+/// Every collection, and the one that readers see now.
+pub(super) async fn survey(
+    qdrant: &Qdrant,
+    alias: &str,
+) -> Outcome<(HashSet<String>, Option<String>)> {
+    let collections = qdrant.list_collections().await.map_err(said)?.collections;
+    let collections: HashSet<_> = collections.into_iter().map(|it| it.name).collect();
+    if collections.contains(alias) {
+        return Err(format!(
+            "QDRANT_COLLECTION: \"{alias}\" is a collection that Lectern did not make, and \
+             an alias of that name cannot stand beside it: choose another name"
+        )
+        .into());
+    }
+    let aliases = qdrant.list_aliases().await.map_err(said)?.aliases;
+    let serving = aliases.into_iter().find(|it| it.alias_name == alias);
+    Ok((collections, serving.map(|it| it.collection_name)))
+}
+
 /// Whether a collection is a version of this book: the alias, a dash and something shaped
 /// like the present version. `book-notes` is somebody's, and `book-de-9c41…` is the version
 /// of a book whose alias is `book-de`.
@@ -197,7 +199,7 @@ fn is_version(name: &str, alias: &str, version: &str) -> bool {
 
 /// Whether the entries are one book: some, each with its own id, and dense vectors in all or
 /// none of them, of the length that the header says.
-fn fits(header: &Header, entries: &[Entry]) -> Outcome {
+pub(super) fn fits(header: &Header, entries: &[Entry]) -> Outcome {
     if entries.is_empty() {
         return Err("the book is empty: there is no passage to write".into());
     }
@@ -222,7 +224,7 @@ fn fits(header: &Header, entries: &[Entry]) -> Outcome {
 
 /// The client's own text would dump the metadata of the call.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
-fn said(err: QdrantError) -> String {
+pub(super) fn said(err: QdrantError) -> String {
     format!("Qdrant: {}", qdrant::explain(&err))
 }
 

@@ -1,5 +1,7 @@
 //! Front matter: the YAML or TOML block at the top of a page.
 
+use std::collections::BTreeMap;
+
 /// What stands before a page's first line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Front {
@@ -7,6 +9,20 @@ pub struct Front {
     pub len: usize,
     /// The `title`, if there is one.
     pub title: Option<String>,
+    /// Every key of the outermost level that has a value on its own line.
+    fields: BTreeMap<String, String>,
+}
+
+impl Front {
+    /// The value of a key, without quotes; `None` for lists, blocks and nothing.
+    pub fn field(&self, key: &str) -> Option<&str> {
+        self.fields.get(key).map(String::as_str)
+    }
+
+    /// Whether a key says yes.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.field(key) == Some("true")
+    }
 }
 
 /// Reads the front matter. `---` also draws a line in Markdown, so a block between two of
@@ -19,20 +35,21 @@ pub fn read(source: &str) -> Front {
         _ => return Front::default(),
     };
     let mut len = source.find('\n').map_or(source.len(), |at| at + 1);
-    let mut title = None;
+    let mut fields = BTreeMap::new();
     for line in lines {
         len += line.len();
         let line = line.trim_end();
         if marks.contains(&line) {
-            return Front { len, title };
+            return Front { len, title: fields.get("title").cloned(), fields };
         }
         if sign == ':' && !is_yaml(line) {
             return Front::default();
         }
         if let Some((key, value)) = line.split_once(sign)
-            && key.trim_end() == "title"
+            && !key.starts_with([' ', '\t', '-', '#'])
+            && let Some(value) = scalar(value.trim())
         {
-            title = scalar(value.trim());
+            fields.insert(key.trim_end().to_owned(), value);
         }
     }
     Front::default()
@@ -83,6 +100,8 @@ mod tests {
         assert_eq!(title(toml).as_deref(), Some("It's"));
         assert_eq!(title("---\ntitle: C# # a note\n---\n").as_deref(), Some("C#"));
         assert_eq!(title("---\nsubtitle: no\n---\n"), None);
+        let nested = read("---\na:\n  title: no\ndraft: true # yet\n---\n");
+        assert_eq!((nested.title.as_deref(), nested.is_on("draft")), (None, true));
     }
 
     #[test]

@@ -79,9 +79,8 @@ mod tests {
     };
 
     fn language_of(text: &str) -> String {
-        let page =
-            Page { path: "a.md".into(), source: text.into(), format: Format::Markdown };
-        detected(&plan::passages(&[page], "book"))
+        let page = Page::new("a.md".into(), text.into(), Format::Markdown);
+        detected(&plan::passages(&[page], "book").0)
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub(super) enum Kind {
     Container,
     /// HTML that nobody would see: comments and empty tags.
     Hidden,
+    /// Definitions of links, which nobody sees either.
+    Definitions,
+    /// A paragraph that the book has said before.
+    Repeat,
     /// Everything else.
     Prose,
 }
@@ -63,7 +67,10 @@ pub(super) struct Fence {
 /// The blocks of `source[from..]`.
 pub(super) fn blocks(source: &str, from: usize) -> Vec<Block> {
     let mut open = vec![Block::new(Kind::Container, from..source.len())];
-    for (event, range) in Parser::new_ext(&source[from..], DIALECT).into_offset_iter() {
+    let parser = Parser::new_ext(&source[from..], DIALECT).into_offset_iter();
+    let spans = parser.reference_definitions().iter().map(|it| it.1.span.clone());
+    let definitions = placed(spans, from);
+    for (event, range) in parser {
         let range = range.start + from..range.end + from;
         match event {
             Event::Start(tag) => {
@@ -82,7 +89,42 @@ pub(super) fn blocks(source: &str, from: usize) -> Vec<Block> {
         }
     }
     let page = open.pop().expect("the page itself is never popped");
-    tile(source, &page.range, page.children)
+    tile(source, &page.range, page.children, &definitions)
+}
+
+/// Where links are defined in `source[from..]`, in order: `[a]: https://a.example "A"`.
+pub(super) fn definitions(source: &str, from: usize) -> Vec<Range<usize>> {
+    let parser = Parser::new_ext(&source[from..], DIALECT);
+    placed(parser.reference_definitions().iter().map(|it| it.1.span.clone()), from)
+}
+
+/// Spans of `source[from..]` as those of `source`, in order.
+fn placed(spans: impl Iterator<Item = Range<usize>>, from: usize) -> Vec<Range<usize>> {
+    let spans = spans.map(|it| it.start + from..it.end + from);
+    let mut spans: Vec<_> = spans.collect();
+    spans.sort_by_key(|it| it.start);
+    spans
+}
+
+/// A page without the lines that define links.
+pub(super) fn without_definitions(source: &str) -> String {
+    let mut kept = String::with_capacity(source.len());
+    let mut from = 0;
+    for span in definitions(source, super::front::read(source).len) {
+        let start = line_start(source, span.start);
+        // Inside a quotation or a list it is left where it is.
+        if start < from || !source[start..span.start].trim().is_empty() {
+            continue;
+        }
+        let end =
+            source[span.end..].find('\n').map_or(source.len(), |it| span.end + it + 1);
+        if source[span.end..end].trim().is_empty() {
+            kept.push_str(&source[from..start]);
+            from = end;
+        }
+    }
+    kept.push_str(&source[from..]);
+    kept
 }
 
 impl Block {
@@ -198,9 +240,26 @@ pub(super) fn line_start(source: &str, at: usize) -> usize {
 }
 
 /// Makes `blocks` cover `range`: each starts with its line (indentation, bullet and `>`
-/// included), and what the parser does not report (link definitions) becomes prose.
-fn tile(source: &str, range: &Range<usize>, blocks: Vec<Block>) -> Vec<Block> {
+/// included), and what the parser does not report is definitions of links or becomes prose.
+fn tile(
+    source: &str,
+    range: &Range<usize>,
+    blocks: Vec<Block>,
+    definitions: &[Range<usize>],
+) -> Vec<Block> {
     let is_blank = |from: usize, to: usize| source[from..to].trim().is_empty();
+    let gap = |from: usize, to: usize| {
+        let mut rest = from;
+        let first = definitions.partition_point(|it| it.start < from);
+        for span in definitions[first..].iter().take_while(|it| it.end <= to) {
+            if !is_blank(rest, span.start.max(rest)) {
+                break;
+            }
+            rest = span.end;
+        }
+        let is_defined = rest > from && is_blank(rest, to);
+        Block::new(if is_defined { Kind::Definitions } else { Kind::Prose }, from..to)
+    };
     let mut tiles = Vec::with_capacity(blocks.len());
     let mut covered = range.start;
     for mut block in blocks {
@@ -209,17 +268,17 @@ fn tile(source: &str, range: &Range<usize>, blocks: Vec<Block>) -> Vec<Block> {
             continue;
         }
         if !is_blank(covered, start) {
-            tiles.push(Block::new(Kind::Prose, covered..start));
+            tiles.push(gap(covered, start));
         }
         block.range.start = start;
         if block.kind == Kind::Container {
-            block.children = tile(source, &block.range, block.children);
+            block.children = tile(source, &block.range, block.children, definitions);
         }
         covered = block.range.end;
         tiles.push(block);
     }
     if covered < range.end && !is_blank(covered, range.end) {
-        tiles.push(Block::new(Kind::Prose, covered..range.end));
+        tiles.push(gap(covered, range.end));
     }
     tiles
 }
@@ -302,13 +361,16 @@ mod tests {
     }
 
     #[test]
-    fn link_definitions_are_kept_as_prose() {
+    fn definitions_of_links_are_told_from_the_text() {
         let source = "[a]: http://x\n\nText [a].\n\n[b]: y\n\n| h |\n|---|\n| 1 |\n";
+        assert_eq!(without_definitions(source), "\nText [a].\n\n\n| h |\n|---|\n| 1 |\n");
+        let code = "```\n[a]: x\n```\n";
+        assert_eq!(without_definitions(code), code);
         insta::assert_debug_snapshot!(outline(source), @r##"
         [
-            "Prose \"[a]: http://x\\n\\n\"",
+            "Definitions \"[a]: http://x\\n\\n\"",
             "Prose \"Text [a].\\n\"",
-            "Prose \"\\n[b]: y\\n\\n\"",
+            "Definitions \"\\n[b]: y\\n\\n\"",
             "Table(\"| h |\\n|---|\\n\") \"| h |\\n|---|\\n| 1 |\\n\"",
         ]
         "##);

@@ -1,23 +1,38 @@
 //! `lectern ingest`: makes the index of a book from its pages.
 //!
-//! `read` finds the pages, `markdown` and `sections` see their structure, `split` cuts them
-//! into passages, `plan` names the passages and the version, `build` embeds and writes.
-#![expect(clippy::print_stdout, reason = "what a command has to say goes to its user")]
+//! `kind` tells what made the book, `read` (with `mdbook` and `docusaurus`) finds its pages and
+//! what their readers see, `markdown` and `sections` see their structure, `split` cuts them
+//! into passages, `plan` names the passages and the version, `build` embeds (`vectors`) and
+//! writes (`replace`, `collection`).
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a command has to say goes to its user"
+)]
 
 mod anchors;
 mod build;
 pub mod collection;
 mod cut;
+mod docusaurus;
+mod epub;
 mod front;
+mod html;
+mod kind;
 mod language;
 mod markdown;
+mod mdbook;
+mod pdf;
 mod plan;
 mod position;
 #[cfg(test)]
 mod properties;
 mod read;
+mod replace;
 mod sections;
+mod served;
 mod split;
+mod vectors;
 
 use std::path::PathBuf;
 
@@ -28,10 +43,14 @@ pub use self::{
     anchors::Anchors,
     build::{Job, Summary, Target, build},
     front::read as front_matter,
+    kind::BookKind,
     markdown::DIALECT,
     plan::PageChange,
 };
 use crate::Outcome;
+
+/// So many warnings are printed.
+const WARNINGS: usize = 50;
 
 /// The label of pages for which nobody gave one.
 pub const SOURCE: &str = "book";
@@ -39,11 +58,14 @@ pub const SOURCE: &str = "book";
 /// The shelf when neither `--shelf` nor `BOOK_SHELF` names one.
 pub const SHELF: &str = "book.shelf";
 
-/// Make the index of a book from a folder of Markdown and text files.
+/// Make the index of a book: an mdBook, a Docusaurus site, a folder of Markdown and text.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder of pages, or one page (.md, .markdown, .mdown, .txt).
+    /// The folder of the book, or one page (.md, .markdown, .mdown, .txt).
     from: PathBuf,
+    /// What made the book [default: told by its files].
+    #[arg(long, value_enum)]
+    kind: Option<BookKind>,
     /// Where the index goes; Qdrant gets the shelf beside it, too [default: qdrant if
     /// `QDRANT_URL` is set, else shelf].
     #[arg(long, value_enum)]
@@ -60,6 +82,10 @@ pub struct Args {
     /// Say what would change, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Go on when more than 30 % of the passages would be deleted, or when the same model
+    /// makes vectors of another length and all of the book has to be embedded again.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Runs the command and says what it did.
@@ -73,6 +99,8 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         source: label(&args.source)?,
         language: args.language.as_deref().map(language::named).transpose()?,
         dry_run: args.dry_run,
+        kind: args.kind,
+        force: args.force,
     };
     if job.to == Target::Qdrant {
         env.need("QDRANT_URL")?;
@@ -82,6 +110,12 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         "embedding {wide_bar} {pos}/{len} {eta}",
     )?);
     let summary = build(&job, &env, &bar).await?;
+    for warning in summary.warnings.iter().take(WARNINGS) {
+        eprintln!("warning: {warning}");
+    }
+    if let more @ 1.. = summary.warnings.len().saturating_sub(WARNINGS) {
+        eprintln!("warning: and {more} more");
+    }
     print!("{}", report(&job, &summary));
     Ok(())
 }
@@ -111,9 +145,18 @@ fn report(job: &Job, summary: &Summary) -> String {
             });
         }
     }
+    if !summary.left_out.is_empty() {
+        let each = summary.left_out.iter().map(|(what, count)| format!("{count} {what}"));
+        lines.push(format!("left out: {}", each.collect::<Vec<_>>().join(", ")));
+    }
     let sum = |of: fn(&PageChange) -> usize| changes.iter().map(of).sum::<usize>();
     let (added, removed) = (sum(|it| it.added), sum(|it| it.removed));
-    let counted = format!("{pages} pages, {passages} passages in {}", summary.language);
+    let of = match summary.kind {
+        BookKind::Plain => String::new(),
+        kind => format!(" of {}", kind.name()),
+    };
+    let counted =
+        format!("{pages} pages{of}, {passages} passages in {}", summary.language);
     let embeddings = match &summary.model {
         Some(model) => format!("{embedded} to embed with {model}, {reused} reused"),
         None => "no embeddings".to_owned(),

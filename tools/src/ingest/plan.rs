@@ -23,18 +23,24 @@ use super::{
 /// The namespace of chunk ids, made once at random.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8b1f_6a0e_52c7_4d39_9e84_1d70_c3a5_f62b);
 
+/// Paragraphs of so many code points are said once in a book.
+const REPEATED: usize = 200;
+
 /// Raise it when the same passages would make another index (weights, payload).
 const INDEX: u32 = 1;
 
-/// The passages of all pages, in order. `source` is the label of this ingest and, in the
-/// ids, the name of the book.
-pub(super) fn passages(pages: &[Page], source: &str) -> Vec<Passage> {
-    pages.iter().flat_map(|page| page_passages(page, source)).collect()
+/// The passages of all pages, in order, and how many paragraphs were left out because the
+/// book had said them before. `source` is the label of this ingest and, in the ids, the name
+/// of the book.
+pub(super) fn passages(pages: &[Page], source: &str) -> (Vec<Passage>, usize) {
+    let mut said = Said::default();
+    let passages = pages.iter().flat_map(|page| page_passages(page, source, &mut said));
+    (passages.collect(), said.repeats)
 }
 
-fn page_passages(page: &Page, source: &str) -> Vec<Passage> {
+fn page_passages(page: &Page, source: &str, said: &mut Said) -> Vec<Passage> {
     let text = page.source.as_str();
-    let (front, blocks) = match page.format {
+    let (front, mut blocks) = match page.format {
         Format::Markdown => {
             let front = front::read(text);
             let blocks = markdown::blocks(text, front.len);
@@ -42,10 +48,13 @@ fn page_passages(page: &Page, source: &str) -> Vec<Passage> {
         }
         Format::Plain => (Front::default(), paragraphs(text)),
     };
+    for block in &mut blocks {
+        said.look_at(text, block);
+    }
     let at = Positions::new(text);
     let mut copies: HashMap<Uuid, u32> = HashMap::new();
     let mut passages = Vec::new();
-    for section in sections::read(&page.path, &front, blocks, &at) {
+    for section in sections::read(page, &front, blocks, &at) {
         for piece in split::pieces(text, &section.blocks, &at) {
             let words = piece.text(text);
             let first = chunk_id(source, &page.path, &section.anchor, &words, 0);
@@ -53,7 +62,7 @@ fn page_passages(page: &Page, source: &str) -> Vec<Passage> {
             passages.push(Passage {
                 id: chunk_id(source, &page.path, &section.anchor, &words, *copy),
                 path: page.path.clone(),
-                link: link(&page.path, &section.anchor),
+                link: link(&page.address, &section.anchor),
                 anchor: section.anchor.clone(),
                 title: section.title.clone(),
                 text: words,
@@ -65,6 +74,35 @@ fn page_passages(page: &Page, source: &str) -> Vec<Passage> {
         }
     }
     passages
+}
+
+/// The paragraphs that a book has said, in the order of reading.
+#[derive(Default)]
+struct Said {
+    hashes: HashSet<[u8; 32]>,
+    repeats: usize,
+}
+
+impl Said {
+    /// Marks a paragraph that was said before. Case, blanks, punctuation and markup make no
+    /// difference; short ones may repeat, as notes and warnings do.
+    fn look_at(&mut self, text: &str, block: &mut Block) {
+        let words = &text[block.range.clone()];
+        if block.kind != Kind::Prose || words.trim().chars().count() < REPEATED {
+            return;
+        }
+        let lower = words.to_lowercase();
+        let words =
+            lower.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty());
+        let words = words.collect::<Vec<_>>().join(" ");
+        // Lines and ornaments have no words.
+        if words.len() >= REPEATED / 2
+            && !self.hashes.insert(Sha256::digest(words).into())
+        {
+            block.kind = Kind::Repeat;
+            self.repeats += 1;
+        }
+    }
 }
 
 /// `UUIDv5` of (book, path, anchor, text hash, copy number). No part but the path may hold a
@@ -95,7 +133,7 @@ fn paragraphs(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// The address relative to the book's. Letters of all scripts stay as they are (browsers
+/// The address relative to `BOOK_BASE_URL`. Letters of all scripts stay as they are (browsers
 /// encode them); what would end or break an address, in Markdown too, is encoded.
 fn link(path: &str, anchor: &str) -> String {
     let mut link = encoded(path);
@@ -168,16 +206,21 @@ pub(super) fn changes(old: &[Passage], new: &[Passage]) -> Vec<PageChange> {
     pages.into_values().collect()
 }
 
+/// How many passages go without another of the same page in their place.
+pub(super) fn lost(changes: &[PageChange]) -> usize {
+    changes.iter().map(|it| it.removed.saturating_sub(it.added)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn page(path: &str, source: &str) -> Page {
-        Page { path: path.into(), source: source.into(), format: Format::Markdown }
+        Page::new(path.into(), source.into(), Format::Markdown)
     }
 
     fn of(source: &str) -> Vec<Passage> {
-        passages(&[page("ch 1/a.md", source)], "book")
+        passages(&[page("ch 1/a.md", source)], "book").0
     }
 
     #[test]
@@ -228,9 +271,9 @@ mod tests {
     #[test]
     fn changes_are_told_by_page() {
         let old =
-            passages(&[page("a", "one"), page("b", "two"), page("c", "three")], "book");
+            passages(&[page("a", "one"), page("b", "two"), page("c", "three")], "book").0;
         let new =
-            passages(&[page("a", "one"), page("b", "2"), page("d", "four")], "book");
+            passages(&[page("a", "one"), page("b", "2"), page("d", "four")], "book").0;
         let told: Vec<_> = changes(&old, &new)
             .into_iter()
             .map(|it| (it.path, it.added, it.removed, it.kept))
@@ -242,16 +285,42 @@ mod tests {
 
     #[test]
     fn plain_text_is_paragraphs_whatever_it_looks_like() {
-        let page = Page {
-            path: "my_notes.txt".into(),
-            source: "# no heading\n\n---\n\nmore".into(),
-            format: Format::Plain,
-        };
-        let passages = passages(&[page], "book");
+        let source = "# no heading\n\n---\n\nmore";
+        let page = Page::new("my_notes.txt".into(), source.into(), Format::Plain);
+        let (passages, _) = passages(&[page], "book");
         assert_eq!(passages.len(), 1);
         assert_eq!(
             (passages[0].title.as_str(), passages[0].anchor.as_str()),
             ("my notes", "")
         );
+    }
+
+    #[test]
+    fn a_long_paragraph_is_said_once_in_a_book() {
+        let long = "Every exercise of this book can be done with pen and paper alone, and the \
+                    answers are found at the end of its chapter, where nobody looks by \
+                    accident. Take all the time that you need, and then take some more.";
+        let loud = long.to_uppercase().replace(", ", " -- ");
+        let pages = [
+            page("a.md", &format!("# A\n\n{long}\n\nThe first page goes on.")),
+            page("b.md", &format!("# B\n\nBefore it.\n\n{loud}\n\nBehind it.")),
+            page("c.md", &format!("# C\n\n*{long}*\n")),
+        ];
+        let (passages, repeats) = passages(&pages, "book");
+        let texts: Vec<_> = passages.iter().map(|it| it.text.as_str()).collect();
+        let first = format!("# A\n\n{long}\n\nThe first page goes on.");
+        assert_eq!(texts, [first.as_str(), "# B\n\nBefore it.", "Behind it."]);
+        assert_eq!(repeats, 2);
+    }
+
+    #[test]
+    fn only_what_goes_and_is_not_replaced_is_lost() {
+        let change = |added, removed, kept| PageChange {
+            path: String::new(),
+            added,
+            removed,
+            kept,
+        };
+        assert_eq!(lost(&[change(3, 5, 1), change(9, 2, 0), change(0, 4, 0)]), 6);
     }
 }

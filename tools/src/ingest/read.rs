@@ -1,19 +1,23 @@
-//! Reads a folder of pages, or one page, into memory.
+//! Reads a book into memory: which files are its pages, and what their readers see of them.
 //!
-//! A page's *source text* is its file decoded as UTF-8 without a byte order mark; everything
-//! else stays as it is, carriage returns included. All offsets count code points of that text.
+//! A page's *source text* is its file decoded as UTF-8 without a byte order mark; in a plain
+//! folder everything else stays as it is, carriage returns included. For a generator's book
+//! it is what the generator shows: includes resolved, hidden lines and tags left out. All
+//! offsets count code points of that text.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, Metadata},
     path::{Path, PathBuf},
 };
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::{anchors::Slugs, docusaurus, epub, html, kind::BookKind, mdbook, pdf};
 use crate::Outcome;
 
 /// Pages of this size or more are refused: no book has them, and a model export often does.
-const TOO_LARGE: u64 = 50_000_000;
+pub(super) const TOO_LARGE: u64 = 50_000_000;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,47 +37,150 @@ pub(super) struct Page {
     pub source: String,
     /// How it is written.
     pub format: Format,
+    /// Its address relative to `BOOK_BASE_URL`, as people write it: `ch04/moves.html`.
+    pub address: String,
+    /// The chapters above it, outermost first.
+    pub parents: Vec<String>,
+    /// What the book's contents call it; its heading or front matter when absent.
+    pub title: Option<String>,
+    /// How its headings get their anchors.
+    pub slugs: Slugs,
+}
+
+impl Page {
+    /// A page that is found under its own path, with anchors by GitHub's rule.
+    pub(super) fn new(path: String, source: String, format: Format) -> Self {
+        Self {
+            address: path.clone(),
+            path,
+            source,
+            format,
+            parents: Vec::new(),
+            title: None,
+            slugs: Slugs::GitHub,
+        }
+    }
+}
+
+impl Page {
+    /// A page whose headings have the ids that its own format gives them, and no others.
+    pub(super) fn written(path: String, source: String) -> Self {
+        Self { slugs: Slugs::Written, ..Self::new(path, source, Format::Markdown) }
+    }
+}
+
+/// A book as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// What generates it.
+    pub kind: BookKind,
+    /// Its pages in their order.
+    pub pages: Vec<Page>,
+    /// What is wrong with it and can be lived with, with file and line.
+    pub warnings: Vec<String>,
+    /// How many of what were left out: `drafts`, `stubs`.
+    pub left_out: BTreeMap<&'static str, usize>,
+}
+
+impl Book {
+    /// Counts one thing that was left out.
+    pub(super) fn leave_out(&mut self, what: &'static str) {
+        *self.left_out.entry(what).or_default() += 1;
+    }
+}
+
+/// Reads the book in `from`, of the given kind or of the one that it looks like. `base_url`
+/// is `BOOK_BASE_URL`, or empty. Fails on a book without pages and on the first page that
+/// cannot be read, with its name.
+pub(super) fn book(from: &Path, kind: Option<BookKind>, base_url: &str) -> Outcome<Book> {
+    fs::metadata(from).map_err(|err| failed(from, &err))?;
+    let kind = kind.unwrap_or_else(|| BookKind::of(from));
+    let book = match kind {
+        BookKind::Plain => Book { pages: folder(from)?, ..Book::default() },
+        BookKind::MdBook => mdbook::read(from)?,
+        BookKind::Docusaurus => docusaurus::read(from, path_of(base_url))?,
+        BookKind::Html => site(from, base_url)?,
+        BookKind::Epub => Book { pages: epub::book(from)?, ..Book::default() },
+        BookKind::Pdf => {
+            let pdf = pdf::book(from, &file_name(from)?)?;
+            Book { pages: vec![pdf.page], warnings: pdf.warnings, ..Book::default() }
+        }
+    };
+    Ok(Book { kind, ..book })
+}
+
+/// The path of `BOOK_BASE_URL`, which some generators' routes repeat.
+fn path_of(base_url: &str) -> &str {
+    let rest = base_url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find('/').map_or("", |at| &rest[at..])
+}
+
+/// Pages of HTML: a folder, one file, or those that a sitemap lists.
+fn site(from: &Path, base_url: &str) -> Outcome<Book> {
+    let is_sitemap = from.extension().is_some_and(|it| it.eq_ignore_ascii_case("xml"));
+    if from.is_file() && !is_sitemap {
+        let about = fs::metadata(from).map_err(|err| failed(from, &err))?;
+        let page = html::page(&text(from, &about)?);
+        let page = Page::written(file_name(from)?, page.source());
+        return Ok(Book { pages: vec![page], ..Book::default() });
+    }
+    let site = if is_sitemap {
+        html::site::sitemap(from, base_url)?
+    } else {
+        html::site::folder(from)?
+    };
+    let page = |it: html::site::SitePage| Page {
+        address: it.link,
+        ..Page::written(it.path, it.html.source())
+    };
+    let pages = site.pages.into_iter().map(page).collect();
+    Ok(Book { pages, warnings: site.warnings, ..Book::default() })
 }
 
 /// The pages under `from`, sorted by path. Folders whose names start with a dot,
-/// `node_modules` and tagged cache folders (Cargo's `target`) are left out. Fails on a book
-/// without pages and on the first page that cannot be read, with its name.
-pub(super) fn book(from: &Path) -> Outcome<Vec<Page>> {
+/// `node_modules` and tagged cache folders (Cargo's `target`) are left out.
+fn folder(from: &Path) -> Outcome<Vec<Page>> {
     let about = fs::metadata(from).map_err(|err| failed(from, &err))?;
-    let mut found = Vec::new();
     if about.is_file() {
         let format = format_of(from).ok_or_else(|| {
             format!("{}: not a page; {KINDS} files are read", from.display())
         })?;
-        found.push((file_name(from)?, from.to_path_buf(), about, format));
-    } else {
-        let walk = WalkDir::new(from).follow_links(true).into_iter();
-        for entry in walk.filter_entry(is_of_the_book) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(err) => match concerns_the_book(&err) {
-                    Some(words) => return Err(words.into()),
-                    None => continue,
-                },
-            };
-            let Some(format) = format_of(entry.path()) else { continue };
-            let about = entry.metadata()?;
-            if entry.depth() > 0 && about.is_file() {
-                let path = relative(from, entry.path())?;
-                found.push((path, entry.into_path(), about, format));
-            }
-        }
+        return Ok(vec![Page::new(file_name(from)?, text(from, &about)?, format)]);
     }
+    let found = walk(from, format_of)?;
     if found.is_empty() {
         return Err(format!("{}: no {KINDS} file here", from.display()).into());
     }
+    let page = |(path, file, about, format): (String, PathBuf, Metadata, Format)| {
+        Ok(Page::new(path, text(&file, &about)?, format))
+    };
+    found.into_iter().map(page).collect()
+}
+
+/// The files under `from` that `wanted` knows, with their paths relative to it, sorted.
+pub(super) fn walk<T>(
+    from: &Path,
+    wanted: impl Fn(&Path) -> Option<T>,
+) -> Outcome<Vec<(String, PathBuf, Metadata, T)>> {
+    let mut found = Vec::new();
+    let walk = WalkDir::new(from).follow_links(true).into_iter();
+    for entry in walk.filter_entry(is_of_the_book) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(err) => match concerns_the_book(&err, |it| wanted(it).is_some()) {
+                Some(words) => return Err(words.into()),
+                None => continue,
+            },
+        };
+        let Some(what) = wanted(entry.path()) else { continue };
+        let about = entry.metadata()?;
+        if entry.depth() > 0 && about.is_file() {
+            let path = relative(from, entry.path())?;
+            found.push((path, entry.into_path(), about, what));
+        }
+    }
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
-        .into_iter()
-        .map(|(path, file, about, format)| {
-            Ok(Page { path, source: text(&file, &about)?, format })
-        })
-        .collect()
+    Ok(found)
 }
 
 /// The files that are pages, for messages.
@@ -98,14 +205,16 @@ fn is_of_the_book(entry: &DirEntry) -> bool {
 
 /// A dangling link to a picture is no concern of ours; a loop, a locked folder or a page that
 /// has gone is.
-fn concerns_the_book(err: &walkdir::Error) -> Option<String> {
+fn concerns_the_book(
+    err: &walkdir::Error,
+    is_page: impl Fn(&Path) -> bool,
+) -> Option<String> {
     let path = err.path().unwrap_or(Path::new("")).display();
     if let Some(ancestor) = err.loop_ancestor() {
         return Some(format!("{path}: this link leads back to {}", ancestor.display()));
     }
     let is_dangling = err.path().is_some_and(|path| {
-        path.symlink_metadata().is_ok_and(|it| it.is_symlink())
-            && format_of(path).is_none()
+        path.symlink_metadata().is_ok_and(|it| it.is_symlink()) && !is_page(path)
     });
     (!is_dangling).then(|| match err.io_error() {
         Some(cause) => format!("{path}: {cause}"),
@@ -113,7 +222,8 @@ fn concerns_the_book(err: &walkdir::Error) -> Option<String> {
     })
 }
 
-fn text(file: &Path, about: &Metadata) -> Outcome<String> {
+/// The text of a file, whose size is looked at first.
+pub(super) fn text(file: &Path, about: &Metadata) -> Outcome<String> {
     if about.len() >= TOO_LARGE {
         let limit = TOO_LARGE / 1_000_000;
         return Err(format!("{}: a page must be under {limit} MB", file.display()).into());
@@ -132,7 +242,8 @@ fn text(file: &Path, about: &Metadata) -> Outcome<String> {
     Ok(source)
 }
 
-fn relative(root: &Path, file: &Path) -> Outcome<String> {
+/// `file` seen from `root`, with forward slashes.
+pub(super) fn relative(root: &Path, file: &Path) -> Outcome<String> {
     let parts: Option<Vec<_>> =
         file.strip_prefix(root)?.iter().map(|part| part.to_str()).collect();
     parts.map(|it| it.join("/")).ok_or_else(|| not_unicode(file))
@@ -147,13 +258,18 @@ fn not_unicode(file: &Path) -> Box<dyn std::error::Error + Send + Sync> {
     format!("{}: the name is not UTF-8", PathBuf::from(file).display()).into()
 }
 
-fn failed(file: &Path, err: &std::io::Error) -> String {
+/// What went wrong with which file.
+pub(super) fn failed(file: &Path, err: &std::io::Error) -> String {
     format!("{}: {err}", file.display())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn folder_of(root: &Path) -> Outcome<Vec<Page>> {
+        Ok(book(root, None, "")?.pages)
+    }
 
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
@@ -166,7 +282,7 @@ mod tests {
     }
 
     fn paths(root: &Path) -> Vec<String> {
-        book(root).unwrap().into_iter().map(|page| page.path).collect()
+        folder_of(root).unwrap().into_iter().map(|page| page.path).collect()
     }
 
     #[test]
@@ -191,25 +307,25 @@ mod tests {
     #[test]
     fn the_byte_order_mark_goes_and_carriage_returns_stay() {
         let root = folder(&[("a.md", b"\xef\xbb\xbf# A\r\n\r\nb\r\n")]);
-        assert_eq!(book(root.path()).unwrap()[0].source, "# A\r\n\r\nb\r\n");
+        assert_eq!(folder_of(root.path()).unwrap()[0].source, "# A\r\n\r\nb\r\n");
     }
 
     #[test]
     fn a_single_file_is_a_book_of_one_page() {
         let root = folder(&[("deep/a.md", b"a"), ("deep/a.png", b"a")]);
         assert_eq!(paths(&root.path().join("deep/a.md")), ["a.md"]);
-        assert!(book(&root.path().join("deep/a.png")).is_err());
-        assert!(book(&root.path().join("deep/none.md")).is_err());
+        assert!(folder_of(&root.path().join("deep/a.png")).is_err());
+        assert!(folder_of(&root.path().join("deep/none.md")).is_err());
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
         for (bytes, word) in [(&b"caf\xe9"[..], "UTF-8"), (b"a\0b", "zero bytes")] {
             let root = folder(&[("good.md", b"a"), ("bad.md", bytes)]);
-            let err = book(root.path()).unwrap_err().to_string();
+            let err = folder_of(root.path()).unwrap_err().to_string();
             assert!(err.contains("bad.md") && err.contains(word), "{err}");
         }
-        let err = book(folder(&[("a.png", b"a")]).path()).unwrap_err().to_string();
+        let err = folder_of(folder(&[("a.png", b"a")]).path()).unwrap_err().to_string();
         assert!(err.contains("no .md"), "{err}");
     }
 
@@ -218,7 +334,7 @@ mod tests {
         let root = folder(&[("huge.md", b"a")]);
         let file = fs::File::create(root.path().join("huge.md")).unwrap();
         file.set_len(TOO_LARGE).unwrap();
-        let err = book(root.path()).unwrap_err().to_string();
+        let err = folder_of(root.path()).unwrap_err().to_string();
         assert!(err.contains("huge.md") && err.contains("50 MB"), "{err}");
     }
 
@@ -230,9 +346,9 @@ mod tests {
         symlink("nowhere.png", root.path().join("b.png")).unwrap();
         assert_eq!(paths(root.path()), ["a.md"]);
         symlink("nowhere.md", root.path().join("c.md")).unwrap();
-        assert!(book(root.path()).unwrap_err().to_string().contains("c.md"));
+        assert!(folder_of(root.path()).unwrap_err().to_string().contains("c.md"));
         fs::remove_file(root.path().join("c.md")).unwrap();
         symlink(".", root.path().join("again")).unwrap();
-        assert!(book(root.path()).unwrap_err().to_string().contains("leads back"));
+        assert!(folder_of(root.path()).unwrap_err().to_string().contains("leads back"));
     }
 }

@@ -5,6 +5,7 @@ use super::{
     front::Front,
     markdown::{Block, Kind},
     position::Positions,
+    read::Page,
     split::{LIMIT, SMALL},
 };
 
@@ -23,22 +24,23 @@ pub(super) struct Section {
 
 /// The sections of a page, small ones joined to what follows.
 pub(super) fn read(
-    path: &str,
+    page: &Page,
     front: &Front,
     blocks: Vec<Block>,
     at: &Positions<'_>,
 ) -> Vec<Section> {
-    let mut anchors = Anchors::default();
-    let page = page_title(path, front, &blocks);
+    let mut anchors = Anchors::by(page.slugs);
+    let mut outer: Vec<String> = page.parents.iter().map(|it| one_line(it)).collect();
+    outer.push(page_title(page, front, &blocks));
     let mut crumbs: Vec<(u8, String)> = Vec::new();
     let mut sections: Vec<Section> = Vec::new();
     for block in blocks {
         if let Kind::Heading { level, text, id } = &block.kind {
             let (level, text) = (*level, one_line(text));
-            let anchor = anchors.next(&text, id.as_deref());
+            let anchor = anchors.at(level, &text, id.as_deref());
             crumbs.retain(|(outer, _)| *outer < level);
             crumbs.push((level, text));
-            let title = breadcrumb(&page, &crumbs);
+            let title = breadcrumb(&outer, &crumbs);
             sections.push(Section { level, anchor, title, blocks: vec![block] });
             continue;
         }
@@ -48,7 +50,7 @@ pub(super) fn read(
             None => sections.push(Section {
                 level: 0,
                 anchor: String::new(),
-                title: page.clone(),
+                title: breadcrumb(&outer, &[]),
                 blocks: vec![block],
             }),
         }
@@ -56,8 +58,12 @@ pub(super) fn read(
     join_small(sections, at)
 }
 
-/// The first heading of the first level, else the front matter's title, else the file's name.
-fn page_title(path: &str, front: &Front, blocks: &[Block]) -> String {
+/// What the book's contents call the page, else its first heading of the first level, else
+/// the front matter's title, else the file's name.
+fn page_title(page: &Page, front: &Front, blocks: &[Block]) -> String {
+    if let Some(title) = page.title.as_deref().map(one_line).filter(|it| !it.is_empty()) {
+        return title;
+    }
     let heading = blocks.iter().find_map(|block| match &block.kind {
         Kind::Heading { level: 1, text, .. } => Some(one_line(text)),
         _ => None,
@@ -65,7 +71,7 @@ fn page_title(path: &str, front: &Front, blocks: &[Block]) -> String {
     heading
         .filter(|text| !text.is_empty())
         .or_else(|| front.title.as_deref().map(one_line))
-        .unwrap_or_else(|| file_title(path))
+        .unwrap_or_else(|| file_title(&page.path))
 }
 
 /// The name of the file without its folders and its ending: `ch04/my_notes.txt` → `my notes`.
@@ -80,21 +86,28 @@ fn one_line(text: &str) -> String {
 }
 
 /// The page, then the headings from the outermost in; a name that repeats is said once.
-fn breadcrumb(page: &str, crumbs: &[(u8, String)]) -> String {
-    let mut names = vec![page];
-    for (_, name) in crumbs {
-        if !name.is_empty() && names.last() != Some(&name.as_str()) {
+fn breadcrumb(outer: &[String], crumbs: &[(u8, String)]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in outer.iter().chain(crumbs.iter().map(|it| &it.1)) {
+        let is_said = names.last().is_some_and(|it| is_same(it, name));
+        if !name.is_empty() && !is_said {
             names.push(name);
         }
     }
     names.join(" > ")
 }
 
+/// A heading often spells its chapter's name a little differently.
+fn is_same(a: &str, b: &str) -> bool {
+    let [a, b] = [a, b].map(|it| it.chars().filter(|c| c.is_alphanumeric()));
+    a.flat_map(char::to_lowercase).eq(b.flat_map(char::to_lowercase))
+}
+
 /// Headings in quotations and lists begin no section, but renderers count their anchors.
 fn claim_nested(block: &Block, anchors: &mut Anchors) {
     for child in &block.children {
-        if let Kind::Heading { text, id, .. } = &child.kind {
-            anchors.next(&one_line(text), id.as_deref());
+        if let Kind::Heading { level, text, id } = &child.kind {
+            anchors.at(*level, &one_line(text), id.as_deref());
         }
         claim_nested(child, anchors);
     }
@@ -114,8 +127,9 @@ fn join_small(sections: Vec<Section>, at: &Positions<'_>) -> Vec<Section> {
             joined.push(section);
             continue;
         };
-        let says_nothing =
-            |it: &Block| matches!(it.kind, Kind::Heading { .. } | Kind::Hidden);
+        let says_nothing = |it: &Block| {
+            matches!(it.kind, Kind::Heading { .. } | Kind::Hidden | Kind::Definitions)
+        };
         if before.blocks.iter().all(says_nothing) {
             before.blocks.append(&mut section.blocks);
             *before = Section { blocks: std::mem::take(&mut before.blocks), ..section };
@@ -131,13 +145,14 @@ fn join_small(sections: Vec<Section>, at: &Positions<'_>) -> Vec<Section> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::{front, markdown};
+    use crate::ingest::{front, markdown, read::Format};
 
     /// Breadcrumb and anchor of each section, and how many blocks it has.
     fn outline(source: &str) -> Vec<(String, String, usize)> {
         let front = front::read(source);
         let blocks = markdown::blocks(source, front.len);
-        read("a/my_page.md", &front, blocks, &Positions::new(source))
+        let page = Page::new("a/my_page.md".into(), source.into(), Format::Markdown);
+        read(&page, &front, blocks, &Positions::new(source))
             .into_iter()
             .map(|it| (it.title, it.anchor, it.blocks.len()))
             .collect()

@@ -22,6 +22,9 @@ pub(super) const SMALL: usize = 200;
 /// A lead that would fill more of a passage than this is not worth repeating.
 const LONGEST_LEAD: usize = 400;
 
+/// The same for the line that opens a fence and is not repeated whole.
+const LONGEST_OPENING: usize = 900;
+
 /// One passage to be: a stretch of the source between a lead and a tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -53,6 +56,16 @@ pub(super) fn pieces(source: &str, blocks: &[Block], at: &Positions<'_>) -> Vec<
         splitter.add(block);
     }
     splitter.even_out();
+    let has_gaps = blocks.iter().any(|it| it.kind == Kind::Repeat);
+    if has_gaps {
+        // What is left of the section may be its name alone, which its breadcrumb says too.
+        let says = |it: &Block| !matches!(it.kind, Kind::Heading { .. } | Kind::Hidden);
+        splitter.done.retain(|piece| {
+            let first = blocks.partition_point(|it| it.range.end <= piece.range.start);
+            let inside = |it: &&Block| it.range.start < piece.range.end;
+            blocks[first..].iter().take_while(inside).any(says)
+        });
+    }
     for piece in splitter.done.iter_mut().filter(|it| it.reserve > 0) {
         close_fence(source, piece);
     }
@@ -67,6 +80,9 @@ struct Splitter<'a> {
 
 impl Splitter<'_> {
     fn add(&mut self, block: &Block) {
+        if matches!(block.kind, Kind::Definitions | Kind::Repeat) {
+            return self.leave_out(block.kind == Kind::Definitions);
+        }
         let Some(whole) = self.trimmed(block.range.clone()) else { return };
         let has_open_fence = block.has_open_fence();
         if !has_open_fence {
@@ -88,6 +104,16 @@ impl Splitter<'_> {
             Kind::Fence(fence) => self.add_code(block, fence),
             Kind::Table(header) => self.add_table(block, header),
             _ => self.add_prose(block.range.clone()),
+        }
+    }
+
+    /// Nothing of the block is in a passage, unless a passage would be very small without
+    /// what stands on both sides and nobody minds.
+    fn leave_out(&mut self, is_harmless: bool) {
+        let limit = if is_harmless { SMALL } else { 0 };
+        let size = self.done.last().map_or(0, |it| self.size(it));
+        if let Some(last) = self.done.last_mut().filter(|_| size >= limit) {
+            last.is_last = true;
         }
     }
 
@@ -129,7 +155,9 @@ impl Splitter<'_> {
 
     fn add_lines(&mut self, block: &Block, frame: &Frame<'_>) {
         let opening = self.first_lines(&block.range, frame.lead.lines().count());
-        if frame.size() > LONGEST_LEAD || opening > LONGEST_LEAD {
+        // Only the first piece has the opening; whoever opens a fence names it in a word.
+        let longest = if frame.tail.is_empty() { LONGEST_LEAD } else { LONGEST_OPENING };
+        if frame.size() > LONGEST_LEAD || opening > longest {
             self.add_prose(block.range.clone());
             if let Some(piece) = self.done.last_mut() {
                 // What is left of its marks must not reach into the next block.
@@ -158,6 +186,9 @@ impl Splitter<'_> {
                 let from = rest.start + byte_at(&source[rest.clone()], opening);
                 let cut = from + cut::at(&source[from..rest.end], room - opening, grain);
                 piece = self.trimmed(start..cut).unwrap_or(piece);
+                if grain == Grain::Prose {
+                    self.keep_blank(&mut piece, room);
+                }
                 frame.tail.clone_into(&mut piece.tail);
                 start = cut;
             } else {
@@ -178,11 +209,27 @@ impl Splitter<'_> {
         }
     }
 
+    /// Keeps the blanks between two sentences of one line, if there is room for them: where a
+    /// cut is no border of the text, what two neighbours hold together is the whole of it,
+    /// and a quotation that spans the cut is found.
+    fn keep_blank(&self, piece: &mut Piece, room: usize) {
+        let rest = &self.source[piece.range.end..];
+        let blank = &rest[..rest.len() - rest.trim_start().len()];
+        let inside_line = !blank.is_empty() && !blank.contains(['\n', '\r']);
+        if inside_line && self.size(piece) + count(blank) <= room {
+            piece.range.end += blank.len();
+        }
+    }
+
     /// Gives a scrap at the end of the section the last block of the piece before it.
     fn even_out(&mut self) {
         let [.., before, last] = self.done.as_slice() else { return };
         let Some(joint) = before.joint else { return };
-        if self.size(last) >= SMALL || !before.tail.is_empty() || !last.lead.is_empty() {
+        if before.is_last
+            || self.size(last) >= SMALL
+            || !before.tail.is_empty()
+            || !last.lead.is_empty()
+        {
             return;
         }
         let Some(kept) = self.trimmed(before.range.start..joint) else { return };
@@ -341,6 +388,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_between_two_sentences_of_one_line_loses_no_character() {
+        let line = sentences(80);
+        let parts = split(&line);
+        assert!(parts.len() > 1 && parts.iter().all(|it| count(it) <= LIMIT));
+        assert_eq!(parts.concat(), line.trim_end());
+    }
+
+    #[test]
     fn a_long_fence_is_closed_and_opened_again() {
         let code: String = each(150, |n| format!("# let x{n} = {n};\n"));
         let parts = split(&format!("Look:\n\n```rust,ignore\n{code}```\n\nSeen."));
@@ -371,6 +426,26 @@ mod tests {
         let parts = split(&format!("Short.\n\n{}\n\n```\n{code}\n```", sentences(4)));
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[1], format!("```\n{code}\n```"));
+    }
+
+    #[test]
+    fn a_fence_may_have_a_long_first_line() {
+        let code: String = each(150, |n| format!("let x{n} = {n};\n"));
+        let info = "title=\"x\" ".repeat(60);
+        let parts = split(&format!("```rust {info}\n{code}```\n"));
+        assert!(parts.len() > 1);
+        assert!(parts[0].starts_with("```rust title") && parts[0].ends_with(";\n```"));
+        assert!(parts[1].starts_with("```rust\nlet x"), "{}", parts[1]);
+    }
+
+    #[test]
+    fn definitions_of_links_are_no_text() {
+        let text = sentences(10);
+        let parts =
+            split(&format!("[z]: http://z\n\n{text}\n\n[a]: http://a\n[b]: http://b\n"));
+        assert_eq!(parts, [text.trim_end()]);
+        let parts = split(&format!("{text}\n\n[a]: http://a\n\nMore.\n"));
+        assert_eq!(parts, [text.trim_end(), "More."]);
     }
 
     #[test]
