@@ -42,3 +42,8 @@ bench:
 # Licences, sources and duplicates of the dependencies.
 audit:
 	$(CARGO) deny --locked check bans licenses sources
+
+# Hundreds of kills and longer property tests; takes about ten minutes.
+soak:
+	PROPTEST_CASES=20000 $(CARGO) test --locked --package shared chat::
+	$(CARGO) test --locked --package tests ingest_killed -- --ignored

@@ -3,10 +3,13 @@
 pub mod cluster;
 pub mod dev;
 pub mod env_file;
+pub mod eval;
+pub mod html_report;
 pub mod ingest;
 pub mod migrate;
 pub mod prune;
 pub mod replay;
+pub mod report;
 pub mod setup;
 pub mod user;
 

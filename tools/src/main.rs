@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tools::{Outcome, dev, env_file, ingest, migrate, prune, replay, setup, user};
+use tools::{
+    Outcome, dev, env_file, eval, ingest, migrate, prune, replay, report, setup, user,
+};
 
 /// Answers readers' questions from a book.
 #[derive(Parser)]
@@ -21,6 +23,10 @@ enum Command {
     Migrate(migrate::Args),
     /// Read a book and make it ready to be asked.
     Ingest(ingest::Args),
+    /// Measure with questions how well the book is found and answered from.
+    Eval(eval::Args),
+    /// What readers ask, what the book does not answer, and what it costs.
+    Report(report::Args),
     /// Bring home the exchanges that waited while the database was away.
     Replay(replay::Args),
     /// Delete log rows and idempotency keys that are past their time.
@@ -54,6 +60,8 @@ async fn run(command: Command) -> Outcome {
         Command::Dev(args) => dev::run(args, env).await,
         Command::Migrate(args) => migrate::run(args, env).await,
         Command::Ingest(args) => ingest::run(args, env).await,
+        Command::Eval(args) => eval::run(args, env).await,
+        Command::Report(args) => report::run(args, env).await,
         Command::Replay(args) => replay::run(args, env).await,
         Command::Prune(args) => prune::run(args, env).await,
         Command::User(args) => user::run(args, env).await,

@@ -31,6 +31,8 @@ pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<Reading>
         source: ingest::SOURCE.to_owned(),
         language: None,
         dry_run: true,
+        kind: None,
+        force: true,
     };
     let planned = ingest::build(&job, &env, &ProgressBar::hidden()).await?;
     if planned.is_up_to_date {
