@@ -18,6 +18,16 @@ CONTRACT = [
     ("POST", "/api/v1/chat", "v1/chat"),
     ("POST", "/api/v1/chat/stream", "v1/chat/stream"),
     ("POST", "/api/v1/conversations/internal-save", "v1/conversations/internal-save"),
+    ("GET", "/api/v1/conversations", "v1/conversations"),
+    ("GET", "/api/v1/conversations/0199", "v1/conversations"),
+    ("GET", "/api/v1/conversations/0199/export", "v1/conversations"),
+    ("POST", "/api/v1/conversations/0199/messages/0199/feedback", "v1/conversations"),
+    ("GET", "/api/chats", "v1/conversations"),
+    ("POST", "/api/chats/create", "v1/conversations"),
+    ("PATCH", "/api/chats/0199", "v1/conversations"),
+    ("GET", "/api/conversations/0199", "v1/conversations"),
+    ("POST", "/conversations", "v1/conversations"),
+    ("DELETE", "/conversations/0199", "v1/conversations"),
     ("POST", "/api/v1/rag/query", "v1/rag/query"),
     ("GET", "/health", "health"),
 ]
@@ -33,6 +43,7 @@ EVERYWHERE = {"LOG_LEVEL", "ALLOWED_ORIGINS", "AGENT_TIMEOUT"}
 NEVER = {
     "v1/auth/register": {"JWT_SECRET_KEY", "INTERNAL_API_KEY", "OPENAI_API_KEY", "QDRANT_API_KEY"},
     "v1/auth/login": {"INTERNAL_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "QDRANT_API_KEY"},
+    "v1/conversations": {"OPENAI_API_KEY", "GEMINI_API_KEY", "QDRANT_API_KEY"},
     "v1/conversations/internal-save": {"OPENAI_API_KEY", "GEMINI_API_KEY", "QDRANT_API_KEY"},
     "v1/rag/query": {"NEON_DATABASE_URL", "DATABASE_URL", "LLM_API_KEY"},
     "health": {"JWT_SECRET_KEY"},
@@ -259,8 +270,10 @@ def target(call):
 
 
 def gateway(paths, method, path):
-    """The function that a REST API calls: an exact resource first, then the greedy one."""
-    for resource in (path, "/{proxy+}"):
+    """The function that a REST API calls: an exact resource first, then the longest greedy one."""
+    parts = path.strip("/").split("/")
+    above = ["/".join(["", *parts[:depth], "{proxy+}"]) for depth in reversed(range(len(parts)))]
+    for resource in (path, *above):
         methods = paths.get(resource, {})
         chosen = methods.get(method.lower()) or methods.get("x-amazon-apigateway-any-method")
         if chosen:

@@ -29,5 +29,6 @@ pub fn routes() -> http::Route {
         .merge(chat::send::route())
         .merge(chat::stream::route())
         .merge(conversations::save::route())
+        .merge(conversations::own::route())
         .merge(retrieval::query::route())
 }

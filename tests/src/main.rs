@@ -10,6 +10,7 @@ mod conversations;
 mod database;
 mod edge;
 mod eval;
+mod history;
 mod ingest;
 mod ingest_books;
 mod ingest_failures;

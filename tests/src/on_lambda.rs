@@ -181,6 +181,11 @@ async fn all_functions_answer() {
             post("conversations/internal-save", &save).header("x-api-key", &key),
             201,
         ),
+        (
+            "conversations",
+            Call::get("/api/v1/conversations?user_id=reader-2").header("x-api-key", &key),
+            200,
+        ),
     ];
     for (function, call, status) in calls {
         let mut sandbox = Sandbox::start(function, &bundle.settings()).await;

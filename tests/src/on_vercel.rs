@@ -300,12 +300,22 @@ async fn the_buffered_answer_is_saved_when_it_arrives() {
 }
 
 /// The contract's table of paths, and the pages.
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 18] = [
     ("/api/v1/auth/register", "api/v1/auth/register.rs"),
     ("/api/v1/auth/login", "api/v1/auth/login.rs"),
     ("/api/v1/chat", "api/v1/chat.rs"),
     ("/api/v1/chat/stream", "api/v1/chat/stream.rs"),
     ("/api/v1/conversations/internal-save", "api/v1/conversations/internal-save.rs"),
+    ("/api/v1/conversations", "api/v1/conversations.rs"),
+    ("/api/v1/conversations/0199", "api/v1/conversations.rs"),
+    ("/api/v1/conversations/0199/export", "api/v1/conversations.rs"),
+    ("/api/v1/conversations/0199/messages/0199/feedback", "api/v1/conversations.rs"),
+    ("/api/chats", "api/v1/conversations.rs"),
+    ("/api/chats/create", "api/v1/conversations.rs"),
+    ("/api/chats/0199", "api/v1/conversations.rs"),
+    ("/api/conversations/0199", "api/v1/conversations.rs"),
+    ("/conversations", "api/v1/conversations.rs"),
+    ("/conversations/0199", "api/v1/conversations.rs"),
     ("/api/v1/rag/query", "api/v1/rag/query.rs"),
     ("/health", "api/health.rs"),
     ("/", "public/index.html"),

@@ -39,6 +39,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
             exchange,
             201,
         ),
+        ("conversations", "/api/v1/conversations", json!({ "user_id": "ada" }), 201),
         ("rag_query", "/api/v1/rag/query", json!({ "query": "wick" }), 200),
     ]
 }

@@ -14,9 +14,10 @@ use tokio_postgres::types::Type;
 use crate::Outcome;
 
 /// Every migration, in order, inside the binary.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("0001_first_tables", include_str!("../../migrations/0001_first_tables.sql")),
     ("0002_counters", include_str!("../../migrations/0002_counters.sql")),
+    ("0003_feedback", include_str!("../../migrations/0003_feedback.sql")),
 ];
 
 /// Held by a transaction, not by a session, so that it also holds behind a pooler.

@@ -1,9 +1,20 @@
 //! What was asked and answered, for as long as we keep it.
 
+pub mod aliases;
+pub mod create;
+pub mod export;
 pub mod fallback;
+pub mod feedback;
+pub mod history;
 mod idempotency;
+pub mod list;
 pub mod log;
+pub mod own;
+pub mod read;
+pub mod remove;
+pub mod rename;
 pub mod save;
+mod search;
 pub mod store;
 
 use serde::{Deserialize, Serialize};

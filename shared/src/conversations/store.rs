@@ -187,7 +187,7 @@ pub async fn save(
 }
 
 /// A user that a trusted server names for the first time gets an account.
-const ACCOUNT: &str = "
+pub(super) const ACCOUNT: &str = "
 insert into users (id, issuer, subject)
 select $1, 'service', $3
 where $3 is not null and not exists (select 1 from users where id = $2)
@@ -196,7 +196,7 @@ on conflict (issuer, subject) do nothing";
 /// Saves of one user queue up here. It must be a statement of its own: the next one takes its
 /// snapshot after the lock was granted, and so sees what it waited for. The lock leaves the
 /// foreign keys of other inserts alone.
-const LOCK: &str = "
+pub(super) const LOCK: &str = "
 select 1
 from users
 where id = coalesce(
@@ -212,6 +212,7 @@ for no key update";
 /// `room`: a late exchange ($5) whose conversation is not there may make one only if fewer
 /// than 50 newer ones are; otherwise only its log row is stored. `place`: a late exchange
 /// goes behind the answers that were given before it, and `shift` makes the room.
+/// A conversation that was made without a title takes it from its first question.
 const SAVE: &str = "
 with owner as (
   select id from users where id = $1
@@ -240,7 +241,9 @@ with owner as (
   from fresh
   where not log_only and exists (select 1 from room)
   on conflict (id) do update
-  set last_message_at = greatest(conversations.last_message_at, excluded.last_message_at)
+  set
+    last_message_at = greatest(conversations.last_message_at, excluded.last_message_at),
+    title = coalesce(nullif(conversations.title, ''), excluded.title)
   where conversations.user_id = excluded.user_id
   returning id
 ), place as (
@@ -287,7 +290,7 @@ select
 
 /// The two ways to find an owner's row: by id, or by the subject of a trusted server, which
 /// may also be one of our ids. `None` for a guest.
-fn key(owner: &Owner) -> Result<Option<(Option<Uuid>, Option<&str>)>> {
+pub(super) fn key(owner: &Owner) -> Result<Option<(Option<Uuid>, Option<&str>)>> {
     match owner {
         Owner::User(id) => Ok(Some((Some(*id), None))),
         Owner::Named(name) if name.contains('\0') => {

@@ -23,7 +23,7 @@ pub(super) fn layer(env: &Env) -> CorsLayer {
     } else {
         AllowOrigin::list(named)
     };
-    let exposed = ["x-message-id", "x-request-id", "retry-after"];
+    let exposed = ["x-message-id", "x-request-id", "retry-after", "content-disposition"];
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

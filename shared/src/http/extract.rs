@@ -2,12 +2,16 @@
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{
+        FromRequest, FromRequestParts, OptionalFromRequest, Query, RawPathParams, Request,
+    },
     http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use super::Problem;
 use crate::{
@@ -33,6 +37,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(Problem::not_json());
         }
         Ok(Self(parse(&whole(request.into_body()).await?)?))
+    }
+}
+
+/// No body at all is `None`, whatever its type is said to be.
+impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 
@@ -127,6 +143,47 @@ impl FromRequestParts<&'static App> for Who {
     ) -> Result<Self, Problem> {
         let given = credentials(&parts.headers);
         Ok(Self(app.access().await?.identify(&given, || app.signer()).await?))
+    }
+}
+
+/// What stands behind the question mark. Names that nobody asks for are no mistake: a front
+/// door may add some of its own when it rewrites a path.
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The value of the first of these names that is there.
+    pub fn of(&self, names: &[&str]) -> Option<&str> {
+        let mut found =
+            names.iter().filter_map(|name| self.0.iter().find(|it| it.0 == *name));
+        found.next().map(|it| it.1.as_str())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Any text is a list of pairs, so nothing is refused here.
+        let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
+        Ok(Self(pairs.unwrap_or_default()))
+    }
+}
+
+/// The ids in the path, in their order; `None` for what cannot be an id of ours.
+pub struct Ids<const N: usize>(pub [Option<Uuid>; N]);
+
+impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Ids<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut ids = [None; N];
+        // A path that is not UTF-8 has no parameters.
+        if let Ok(given) = RawPathParams::from_request_parts(parts, state).await {
+            for (id, (_, text)) in ids.iter_mut().zip(&given) {
+                *id = Uuid::try_parse(text).ok();
+            }
+        }
+        Ok(Self(ids))
     }
 }
 

@@ -1,0 +1,162 @@
+//! A conversation as a file to keep.
+
+use std::fmt::Write;
+
+use axum::{
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    history::{self, Message, Whole},
+    own,
+};
+use crate::{
+    Error, Result,
+    http::{
+        Call, Ctx, Route,
+        extract::{Ids, Params, Who},
+    },
+};
+
+/// `GET /api/v1/conversations/{id}/export`.
+pub fn route() -> Route {
+    Route::new().route("/api/v1/conversations/{id}/export", get(export))
+}
+
+async fn export(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    params: Params,
+    Ids([id]): Ids<1>,
+) -> Result<Response> {
+    let owner = own::owner(&caller, &params, None)?;
+    let ending = match params.of(&["format"]) {
+        None | Some("md") => "md",
+        Some("json") => "json",
+        Some(_) => return Err(Error::invalid("format", "must be md or json")),
+    };
+    let id = own::known(id)?;
+    let whole = async { history::read(app.db().await?, &owner, id).await };
+    let whole = call.within(whole).await?;
+    let (kind, text) = if ending == "md" {
+        ("text/markdown; charset=utf-8", markdown(&whole))
+    } else {
+        let text = serde_json::to_string_pretty(&whole).map_err(|err| {
+            Error::Internal(format!("an export was not written: {err}"))
+        })?;
+        ("application/json", text + "\n")
+    };
+    let name = file_name(&whole, ending);
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""))
+        .expect("a file name is of ASCII letters, digits and hyphens");
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// Characters of a title that go into a file's name.
+const NAME_CHARS: usize = 60;
+
+/// `what-is-a-move-2026-01-31.md`: the title's ASCII letters and digits, and the day that the
+/// conversation began. Nothing in it means anything to a shell, a path or a header, and the
+/// day keeps it from being a name that some system reserves (`con`, `nul`).
+fn file_name(whole: &Whole, ending: &str) -> String {
+    let mut name = String::new();
+    for c in whole.conversation.title.chars().take(NAME_CHARS) {
+        if c.is_ascii_alphanumeric() {
+            name.push(c.to_ascii_lowercase());
+        } else if !name.is_empty() && !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    let name = name.trim_end_matches('-');
+    let name = if name.is_empty() { "conversation" } else { name };
+    format!("{name}-{}.{ending}", whole.conversation.created_at.date())
+}
+
+/// Texts stand as they were said: a question as typed, an answer in its own Markdown.
+fn markdown(whole: &Whole) -> String {
+    let title = whole.conversation.title.as_str();
+    let mut text =
+        format!("# {}\n", if title.is_empty() { "Conversation" } else { title });
+    for message in &whole.messages {
+        section(&mut text, message);
+    }
+    text
+}
+
+fn section(text: &mut String, message: &Message) {
+    let who = if message.role == "user" { "Reader" } else { "Lectern" };
+    let cut = if message.status == "complete" { "" } else { " (interrupted)" };
+    let time = stamp(message.created_at);
+    let said = message.content.trim();
+    write!(text, "\n## {who}, {time}{cut}\n\n{said}\n").ok();
+    let sources: Vec<_> = message.sources.as_array().into_iter().flatten().collect();
+    if !sources.is_empty() {
+        text.push_str("\nSources:\n\n");
+    }
+    for source in sources {
+        let word = |key: &str| source[key].as_str().unwrap_or_default();
+        let n = source["n"].as_i64().unwrap_or_default();
+        let title = link_text(word("title"));
+        match source.get("url").and_then(Value::as_str) {
+            Some(url) => writeln!(text, "- [{n}] [{title}](<{url}>)").ok(),
+            None => writeln!(text, "- [{n}] {title}").ok(),
+        };
+        for line in word("quote").lines() {
+            writeln!(text, "  > {line}").ok();
+        }
+    }
+}
+
+/// A title that cannot end its own link.
+fn link_text(title: &str) -> String {
+    title.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
+}
+
+fn stamp(time: OffsetDateTime) -> String {
+    let whole = time.replace_nanosecond(0).unwrap_or(time);
+    whole.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::{super::history::Conversation, *};
+
+    fn whole(title: &str) -> Whole {
+        let at = datetime!(2026-01-31 10:00:00.25 UTC);
+        let conversation = Conversation {
+            id: Uuid::nil(),
+            title: title.to_owned(),
+            created_at: at,
+            last_message_at: at,
+            message_count: 0,
+        };
+        Whole { conversation, messages: Vec::new() }
+    }
+
+    #[test]
+    fn a_file_name_is_safe_whatever_the_title() {
+        for (title, name) in [
+            ("What is a move?", "what-is-a-move-2026-01-31.md"),
+            ("../../etc/passwd", "etc-passwd-2026-01-31.md"),
+            ("a\"; filename=\"b.exe", "a-filename-b-exe-2026-01-31.md"),
+            ("CON", "con-2026-01-31.md"),
+            ("所有权是什么", "conversation-2026-01-31.md"),
+            ("", "conversation-2026-01-31.md"),
+        ] {
+            assert_eq!(file_name(&whole(title), "md"), name);
+        }
+        assert!(file_name(&whole(&"x ".repeat(100)), "md").len() <= NAME_CHARS + 14);
+    }
+}

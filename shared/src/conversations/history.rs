@@ -1,0 +1,445 @@
+//! A reader's own history in the tables `conversations`, `messages` and `feedback`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::{OffsetDateTime, serde::rfc3339};
+use tokio_postgres::{Row, error::SqlState, types::Type};
+use uuid::Uuid;
+
+use super::{KEPT_PER_USER, Owner, search, store};
+use crate::{
+    Error, Result,
+    db::{self, Params, Pool},
+};
+
+/// A conversation as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Conversation {
+    /// `conversations.id`.
+    pub id: Uuid,
+    /// The first question's first words, or the reader's own; empty before both.
+    pub title: String,
+    /// When it began.
+    #[serde(with = "rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Its last activity, to the microsecond: what lists and retention go by.
+    #[serde(with = "rfc3339")]
+    pub last_message_at: OffsetDateTime,
+    /// Questions and answers together.
+    pub message_count: i64,
+}
+
+/// A conversation with everything that was said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Whole {
+    /// What lists show.
+    #[serde(flatten)]
+    pub conversation: Conversation,
+    /// Oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// What somebody said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// `messages.id`.
+    pub id: Uuid,
+    /// `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+    /// `sources` as in the contract; empty for a question.
+    pub sources: Value,
+    /// When it was said.
+    #[serde(with = "rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// `complete` or `interrupted`.
+    pub status: String,
+    /// What the reader thinks of it.
+    pub feedback: Option<Feedback>,
+}
+
+/// What a reader thinks of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Feedback {
+    /// Thumbs up or down.
+    pub kind: Kind,
+    /// The reader's words.
+    pub reason: Option<String>,
+}
+
+/// Thumbs up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Up.
+    Positive,
+    /// Down.
+    Negative,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        if self == Self::Positive { "positive" } else { "negative" }
+    }
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The most conversations to return.
+    pub limit: u32,
+    /// Those behind this place; the newest if there is none.
+    pub after: Option<After>,
+    /// Those in whose title or messages all of these words occur; all if it is blank.
+    pub search: String,
+}
+
+/// A place in a list, newest activity first.
+#[derive(Clone, Copy, Debug)]
+pub struct After {
+    /// The last conversation of the page before.
+    pub id: Uuid,
+    /// Its `last_message_at` on that page. Without it the conversation counts where it stands
+    /// now, so that one that was active since repeats what the page before had.
+    pub at: Option<OffsetDateTime>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// Newest activity first; the id breaks ties.
+    pub data: Vec<Conversation>,
+    /// Whether there are more behind these.
+    pub has_more: bool,
+    /// The last id of this page, when there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Uuid>,
+}
+
+/// Begins every statement here: `$1` and `$2` are the two ways to find an owner.
+macro_rules! with_owner {
+    ($rest:literal) => {
+        concat!(
+            "with owner as (
+               select id from users where id = $1
+               union all
+               select id from users where issuer = 'service' and subject = $2
+               limit 1
+             )",
+            $rest
+        )
+    };
+}
+
+/// A page of the owner's conversations. [`Error::NotFound`] when `after` names none of
+/// theirs and no time.
+pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
+    let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
+    let patterns = search::patterns(&wanted.search);
+    let and_one = i64::from(wanted.limit) + 1;
+    // Filter and count are looked at only for as many rows of the index as it takes.
+    let sql = with_owner!(
+        ", place as (
+           select last_message_at as at, id
+           from conversations
+           where $4::timestamptz is null and id = $3
+             and user_id = (select id from owner)
+           union all
+           select $4, $3
+           where $4 is not null and $3 is not null
+         ), page as (
+           select id, title, created_at, last_message_at
+           from conversations
+           where user_id = (select id from owner)
+             and ($3 is null or (last_message_at, id) < (select at, id from place))
+             and not exists (
+               select 1
+               from unnest($5::text[]) as word (pattern)
+               where not (
+                 title ~ pattern
+                 or exists (
+                   select 1
+                   from messages
+                   where conversation_id = conversations.id and content ->> 'text' ~ pattern
+                 )))
+           order by last_message_at desc, id desc
+           limit $6
+         )
+         select state.known, state.found, page.id, page.title, page.created_at,
+           page.last_message_at,
+           (select count(*) from messages where conversation_id = page.id) as message_count
+         from (
+           select exists (select 1 from owner) as known,
+             $3 is null or exists (select 1 from place) as found
+         ) as state
+         left join page on true
+         order by page.last_message_at desc, page.id desc"
+    );
+    let params: Params<'_> = &[
+        (&id, Type::UUID),
+        (&at, Type::TIMESTAMPTZ),
+        (&patterns, Type::TEXT_ARRAY),
+        (&and_one, Type::INT8),
+    ];
+    let rows = ask(db, owner, sql, params, "conversation").await?;
+    let mut data: Vec<_> = rows.iter().filter_map(conversation).collect();
+    let limit = wanted.limit as usize;
+    let has_more = data.len() > limit;
+    data.truncate(limit);
+    let after = data.last().filter(|_| has_more).map(|it| it.id);
+    Ok(Page { data, has_more, after })
+}
+
+/// A conversation with all its messages.
+pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
+    let sql = with_owner!(
+        ", whole as (
+           select id, title, created_at, last_message_at
+           from conversations
+           where id = $3 and user_id = (select id from owner)
+         )
+         select state.known, state.found, whole.id, whole.title, whole.created_at,
+           whole.last_message_at, count(messages.id) over () as message_count,
+           messages.id as message_id, messages.role, messages.content ->> 'text' as text,
+           messages.sources, messages.created_at as said_at, messages.status,
+           feedback.kind, feedback.reason
+         from (
+           select exists (select 1 from owner) as known,
+             exists (select 1 from whole) as found
+         ) as state
+         left join whole on true
+         left join messages on messages.conversation_id = whole.id
+         left join feedback on feedback.message_id = messages.id
+         order by messages.seq"
+    );
+    let rows = ask(db, owner, sql, &[(&id, Type::UUID)], "conversation").await?;
+    let messages: Vec<_> = rows.iter().filter_map(message).collect();
+    let first = rows.first().and_then(conversation);
+    let conversation = first.ok_or(Error::NotFound("conversation"))?;
+    Ok(Whole { conversation, messages })
+}
+
+/// A new conversation, which counts as the newest: the owner's 51st goes, in the same flight
+/// as a save's. One that was made with the same `client_id` is returned as it is.
+pub async fn create(
+    db: &Pool,
+    owner: &Owner,
+    title: &str,
+    client_id: Option<&str>,
+) -> Result<Conversation> {
+    // Both are made before the first attempt, so that a second one means the same rows.
+    let (id, new_user) = (Uuid::now_v7(), Uuid::now_v7());
+    let Some((user_id, subject)) = store::key(owner)? else {
+        return Err(Error::Unauthorized);
+    };
+    let others = KEPT_PER_USER - 1;
+    let rows = db::retry(|| async {
+        let client = db.client().await?;
+        let [_, _, made] = db::transaction(
+            &client,
+            [
+                (
+                    store::ACCOUNT,
+                    &[
+                        (&new_user, Type::UUID),
+                        (&user_id, Type::UUID),
+                        (&subject, Type::TEXT),
+                    ],
+                ),
+                (store::LOCK, &[(&user_id, Type::UUID), (&subject, Type::TEXT)]),
+                (
+                    CREATE,
+                    &[
+                        (&user_id, Type::UUID),
+                        (&subject, Type::TEXT),
+                        (&id, Type::UUID),
+                        (&client_id, Type::TEXT),
+                        (&title, Type::TEXT),
+                        (&others, Type::INT8),
+                    ],
+                ),
+            ],
+        )
+        .await?;
+        Ok(made)
+    })
+    .await?;
+    rows.first().and_then(conversation).ok_or(Error::Unauthorized)
+}
+
+/// `known` is the same conversation, by the client's id or, in a second attempt, by ours. As
+/// in a save, `gone` does not see what is written beside it.
+const CREATE: &str = with_owner!(
+    ", known as (
+       select id, title, created_at, last_message_at
+       from conversations
+       where user_id = (select id from owner) and (client_id = $4 or id = $3)
+     ), clock as (
+       select clock_timestamp() as now
+     ), made as (
+       insert into conversations (id, user_id, client_id, title, created_at, last_message_at)
+       select $3, owner.id, $4, $5, clock.now, clock.now
+       from owner, clock
+       where not exists (select 1 from known)
+       returning id, title, created_at, last_message_at
+     ), gone as (
+       delete from conversations
+       where exists (select 1 from made) and id in (
+         select id
+         from conversations
+         where user_id = (select id from owner)
+         order by last_message_at desc, id desc
+         offset $6)
+     )
+     select id, title, created_at, last_message_at,
+       (select count(*) from messages where conversation_id = id) as message_count
+     from (select * from known union all select * from made) as one"
+);
+
+/// Gives a conversation another title. It stays where it is in the list.
+pub async fn rename(
+    db: &Pool,
+    owner: &Owner,
+    id: Uuid,
+    title: &str,
+) -> Result<Conversation> {
+    let sql = with_owner!(
+        ", renamed as (
+           update conversations
+           set title = $4
+           where id = $3 and user_id = (select id from owner)
+           returning id, title, created_at, last_message_at
+         )
+         select exists (select 1 from owner) as known, renamed.id is not null as found,
+           renamed.*,
+           (select count(*) from messages where conversation_id = renamed.id)
+             as message_count
+         from (values (1)) as one
+         left join renamed on true"
+    );
+    let params: Params<'_> = &[(&id, Type::UUID), (&title, Type::TEXT)];
+    let rows = ask(db, owner, sql, params, "conversation").await?;
+    rows.first().and_then(conversation).ok_or(Error::NotFound("conversation"))
+}
+
+/// Deletes a conversation with its messages. Its log rows stay, for as long as the log is
+/// kept.
+pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
+    let sql = with_owner!(
+        ", gone as (
+           delete from conversations
+           where id = $3 and user_id = (select id from owner)
+           returning id
+         )
+         select exists (select 1 from owner) as known, exists (select 1 from gone) as found"
+    );
+    ask(db, owner, sql, &[(&id, Type::UUID)], "conversation").await.map(drop)
+}
+
+/// Keeps what the owner thinks of an answer, in place of what they thought before; `None`
+/// takes it back. [`Error::NotFound`] for a question, too: it is no answer.
+pub async fn put_feedback(
+    db: &Pool,
+    owner: &Owner,
+    conversation: Uuid,
+    message: Uuid,
+    given: Option<&Feedback>,
+) -> Result<()> {
+    let kind = given.map(|it| it.kind.word());
+    let reason = given.and_then(|it| it.reason.as_deref());
+    let sql = with_owner!(
+        ", answer as (
+           select messages.id
+           from messages
+           join conversations on conversations.id = conversation_id
+           where messages.id = $4 and conversation_id = $3 and role = 'assistant'
+             and user_id = (select id from owner)
+         ), put as (
+           insert into feedback (message_id, kind, reason)
+           select id, $5, $6
+           from answer
+           where $5::text is not null
+           on conflict (message_id) do update
+           set kind = excluded.kind, reason = excluded.reason, created_at = now()
+         ), gone as (
+           delete from feedback
+           where $5 is null and message_id in (select id from answer)
+         )
+         select exists (select 1 from owner) as known, exists (select 1 from answer) as found"
+    );
+    let params: Params<'_> = &[
+        (&conversation, Type::UUID),
+        (&message, Type::UUID),
+        (&kind, Type::TEXT),
+        (&reason, Type::TEXT),
+    ];
+    ask(db, owner, sql, params, "message").await.map(drop)
+}
+
+/// Sends a statement whose parameters go on behind the owner's two, and whose rows say
+/// whether the owner is `known` and the thing `found`.
+///
+/// [`Error::Unauthorized`] for an account that is gone. A name that is new has no history
+/// yet: its list is empty, and nothing in it is found.
+async fn ask(
+    db: &Pool,
+    owner: &Owner,
+    sql: &str,
+    params: Params<'_>,
+    thing: &'static str,
+) -> Result<Vec<Row>> {
+    let Some((user_id, subject)) = store::key(owner)? else {
+        return Err(Error::Unauthorized);
+    };
+    let mut all: Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> =
+        vec![(&user_id, Type::UUID), (&subject, Type::TEXT)];
+    all.extend(params.iter().cloned());
+    let rows = db::retry(|| async {
+        let client = db.client().await?;
+        client.query_typed(sql, &all).await.map_err(|err| match err.code() {
+            // Its conversation was deleted at this very moment.
+            Some(code) if *code == SqlState::FOREIGN_KEY_VIOLATION => {
+                Error::NotFound(thing)
+            }
+            _ => err.into(),
+        })
+    })
+    .await?;
+    let row = rows.first().ok_or_else(|| Error::Internal("no row came back".into()))?;
+    let (known, found): (bool, bool) = (row.get("known"), row.get("found"));
+    match owner {
+        Owner::User(_) if !known => Err(Error::Unauthorized),
+        _ if !found => Err(Error::NotFound(thing)),
+        _ => Ok(rows),
+    }
+}
+
+/// `None` for a row that is there only to say what was not found.
+fn conversation(row: &Row) -> Option<Conversation> {
+    Some(Conversation {
+        id: row.get::<_, Option<Uuid>>("id")?,
+        title: row.get("title"),
+        created_at: row.get("created_at"),
+        last_message_at: row.get("last_message_at"),
+        message_count: row.get("message_count"),
+    })
+}
+
+/// `None` for the one row of a conversation in which nothing was said yet.
+fn message(row: &Row) -> Option<Message> {
+    let kind = match row.get::<_, Option<&str>>("kind") {
+        Some("positive") => Some(Kind::Positive),
+        Some(_) => Some(Kind::Negative),
+        None => None,
+    };
+    Some(Message {
+        id: row.get::<_, Option<Uuid>>("message_id")?,
+        role: row.get("role"),
+        content: row.get::<_, Option<String>>("text").unwrap_or_default(),
+        sources: row.get("sources"),
+        created_at: row.get("said_at"),
+        status: row.get("status"),
+        feedback: kind.map(|kind| Feedback { kind, reason: row.get("reason") }),
+    })
+}

@@ -1,0 +1,42 @@
+//! Another title, which is no activity.
+
+use axum::routing::patch;
+use serde::Deserialize;
+
+use super::{
+    history::{self, Conversation},
+    own,
+};
+use crate::{
+    Result,
+    http::{
+        Call, Ctx, Route,
+        extract::{Ids, Json, Params, Who},
+    },
+};
+
+/// `PATCH /api/v1/conversations/{id}`.
+pub fn route() -> Route {
+    Route::new().route("/api/v1/conversations/{id}", patch(rename))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Body {
+    pub title: String,
+    pub user_id: Option<String>,
+}
+
+async fn rename(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    params: Params,
+    Ids([id]): Ids<1>,
+    Json(body): Json<Body>,
+) -> Result<Json<Conversation>> {
+    let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
+    let title = own::title(&body.title)?;
+    let id = own::known(id)?;
+    let renamed = async { history::rename(app.db().await?, &owner, id, &title).await };
+    call.within(renamed).await.map(Json)
+}
