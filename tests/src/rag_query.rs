@@ -219,3 +219,54 @@ async fn a_collection_that_lectern_did_not_write_has_no_book_version_and_no_path
     assert_eq!(reply.status, 422, "{}", reply.text);
     assert_eq!(reply.json()["errors"][0]["field"], "filter.path_prefix");
 }
+
+/// A reranker on loopback that likes the last passage best; what it was sent is kept.
+async fn reranker() -> (String, std::sync::Arc<std::sync::Mutex<Vec<Value>>>) {
+    use axum::{Json, Router, extract::State, routing::post};
+    type Sent = std::sync::Arc<std::sync::Mutex<Vec<Value>>>;
+    async fn rerank(State(sent): State<Sent>, Json(body): Json<Value>) -> Json<Value> {
+        let count = body["documents"].as_array().unwrap().len();
+        let result = |at| json!({ "index": at, "relevance_score": at as f64 / 100.0 });
+        sent.lock().unwrap().push(body);
+        Json(json!({ "results": (0..count).map(result).collect::<Vec<_>>() }))
+    }
+    let sent = Sent::default();
+    let app = Router::new().route("/v2/rerank", post(rerank)).with_state(sent.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v2/rerank", listener.local_addr().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async { axum::serve(listener, app).await.unwrap() });
+    tasks.detach_all();
+    (url, sent)
+}
+
+fn ids(reply: &support::Reply) -> Vec<Value> {
+    let answer = reply.json();
+    answer["results"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_reranker_has_the_last_word_while_it_is_there() {
+    let book = book_at("v1", false);
+    let body = json!({ "query": "Which lantern burns oil?", "top_k": 50 });
+    let fused = ask(bundle(&book), body.clone()).await;
+    assert!(ids(&fused).len() > 1, "{}", fused.text);
+
+    let (url, sent) = reranker().await;
+    let env = bundle(&book).with("RERANK_URL", &url).with("RERANK_MODEL", "m");
+    let reranked = ask(env.clone(), body.clone()).await;
+    let backwards: Vec<_> = ids(&fused).into_iter().rev().collect();
+    assert_eq!(ids(&reranked), backwards);
+    assert_eq!(reranked.json()["degraded"], json!([]));
+    assert_eq!(sent.lock().unwrap()[0]["query"], "Which lantern burns oil?");
+
+    // One leg alone is that leg's own ranking.
+    let words = json!({ "query": "oil", "mode": "lexical" });
+    assert_eq!(ask(env, words).await.status, 200);
+    assert_eq!(sent.lock().unwrap().len(), 1);
+
+    let down = bundle(&book).with("RERANK_URL", "http://127.0.0.1:1/rerank");
+    let fallen = ask(down.with("RERANK_MODEL", "m"), body).await;
+    assert_eq!(ids(&fallen), ids(&fused));
+    assert_eq!(fallen.json()["degraded"], json!(["reranker"]));
+}

@@ -49,8 +49,7 @@ impl Fusion {
 pub fn rank(dense: &Leg, lexical: &Leg, fusion: &Fusion) -> Vec<(Uuid, f64)> {
     let mut scores = HashMap::<Uuid, f64>::with_capacity(dense.len() + lexical.len());
     for (leg, weight) in [(dense, fusion.dense), (lexical, fusion.lexical)] {
-        let mut leg = leg.clone();
-        leg.sort_by(best_first);
+        let leg = settle(leg.clone(), usize::MAX);
         for (place, (id, _)) in leg.iter().enumerate() {
             *scores.entry(*id).or_default() += weight / (fusion.k + (place + 1) as f64);
         }
@@ -58,6 +57,27 @@ pub fn rank(dense: &Leg, lexical: &Leg, fusion: &Fusion) -> Vec<(Uuid, f64)> {
     let mut ranked: Vec<_> = scores.into_iter().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked
+}
+
+/// What two implementations may make of the same score: sums of 1,536 products in `f32` differ
+/// by about a millionth, relative to the score.
+const NOISE: f32 = 2e-6;
+
+/// How many more than wanted an index is asked for, so that equals at the cut are settled.
+pub const SLACK: usize = 16;
+
+/// The first `limit` of a leg, best first. Scores that only rounding tells apart count as
+/// equal and are ordered by id: otherwise the same book would be ranked differently in Qdrant
+/// and on the shelf.
+pub fn settle(mut leg: Leg, limit: usize) -> Leg {
+    leg.sort_by(best_first);
+    for equals in
+        leg.chunk_by_mut(|a, b| a.1 - b.1 <= NOISE * a.1.abs().max(f32::MIN_POSITIVE))
+    {
+        equals.sort_by_key(|it| it.0);
+    }
+    leg.truncate(limit);
+    leg
 }
 
 /// By descending score, then by ascending id: the order of every leg.
@@ -99,6 +119,13 @@ mod tests {
             ranked,
             [(id(9), 1.0 / 61.0), (id(4), 1.0 / 62.0), (id(7), 1.0 / 63.0)]
         );
+    }
+
+    #[test]
+    fn what_only_rounding_tells_apart_is_ordered_by_id() {
+        let leg = vec![(id(9), 0.500_000_1), (id(4), 0.5), (id(7), 0.499), (id(1), 0.9)];
+        let ids: Vec<_> = settle(leg, 3).into_iter().map(|it| it.0).collect();
+        assert_eq!(ids, [id(1), id(4), id(9)]);
     }
 
     #[test]

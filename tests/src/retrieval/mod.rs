@@ -86,8 +86,12 @@ const QUESTIONS: [&str; 8] = [
 
 /// The small book as version `version`, its shelf written.
 pub fn book_at(version: &str, dense: bool) -> Book {
+    book_of(PAGES.iter().map(|it| passage(*it)).collect(), version, dense)
+}
+
+/// These passages as a book, its shelf written.
+fn book_of(passages: Vec<Passage>, version: &str, dense: bool) -> Book {
     let tokeniser = Tokeniser::new("eng");
-    let passages: Vec<_> = PAGES.iter().map(|it| passage(*it)).collect();
     let tokens: Vec<_> =
         passages.iter().map(|it| tokeniser.tokens(&it.indexed_text())).collect();
     let all: usize = tokens.iter().map(Vec::len).sum();

@@ -6,7 +6,7 @@ use qdrant_client::qdrant::{DeleteCollectionBuilder, QueryPoints};
 use shared::{
     config::Env,
     retrieval::{
-        Filter, Leg, Mode, passage,
+        Filter, Leg, Mode, fuse, passage,
         qdrant::{Collection, Settings},
         shelf::Shelf,
     },
@@ -14,7 +14,9 @@ use shared::{
 use tools::ingest::collection::publish;
 use uuid::Uuid;
 
-use super::{Book, QUESTIONS, asked, book_at, find, foreign, published, settings};
+use super::{
+    Book, QUESTIONS, asked, book_at, book_of, find, foreign, passage, published, settings,
+};
 use crate::support::embeddings;
 
 #[tokio::test]
@@ -93,9 +95,9 @@ async fn agree(book: &Book, collection: &Collection) {
 }
 
 fn alike(there: &Leg, here: &Leg, what: &str) {
-    let ids = |leg: &Leg| leg.iter().map(|it| it.0).collect::<Vec<_>>();
-    assert_eq!(ids(there), ids(here), "{what}");
-    for (one, other) in there.iter().zip(here) {
+    assert_eq!(there.len(), here.len(), "{what}");
+    for (place, (one, other)) in there.iter().zip(here).enumerate() {
+        assert_eq!(one.0, other.0, "{what}, place {place}: {one:?} {other:?}");
         assert!((one.1 - other.1).abs() < 1e-4, "{what}: {one:?} {other:?}");
     }
 }
@@ -118,6 +120,46 @@ async fn one_ranking_comes_out_of_both_indexes() {
             rankings.push(hits.map(|it| (it.passage.id, it.score)).collect::<Vec<_>>());
         }
         assert_eq!(rankings[0], rankings[1], "{question}");
+    }
+}
+
+/// One JSON object a line.
+fn lines(file: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// `QUESTION_SETS=set:other cargo test -p tests every_question_of_a_set -- --ignored`: folders
+/// with `docs.jsonl` (`id`, `title`, `text`) and `queries.jsonl` (`text`).
+#[tokio::test]
+#[ignore = "needs the folders of question sets in QUESTION_SETS"]
+async fn every_question_of_a_set_is_ranked_alike() {
+    let env = Env::process();
+    for set in env.get("QUESTION_SETS").expect("QUESTION_SETS names folders").split(':') {
+        let docs = lines(&Path::new(set).join("docs.jsonl"));
+        let text =
+            |it: &serde_json::Value, key: &str| it[key].as_str().unwrap().to_owned();
+        let passages = docs
+            .iter()
+            .map(|it| passage((&text(it, "id"), &text(it, "title"), &text(it, "text"))));
+        let book = book_of(passages.collect(), "0123456789abcdef", true);
+        let (_qdrant, collection) = published(&book).await;
+        let shelf = Shelf::open(Path::new(book.shelf())).unwrap();
+        let all = Filter::default();
+        for query in lines(&Path::new(set).join("queries.jsonl")) {
+            let question = text(&query, "text");
+            let (dense, sparse) = asked(&question);
+            let deep = 50 + fuse::SLACK;
+            let there = collection.legs(Some(&dense), &sparse, &all, deep).await.unwrap();
+            let settled = |leg| fuse::settle(leg, 50);
+            alike(
+                &settled(there.dense),
+                &settled(shelf.dense(&dense, &all, deep)),
+                &question,
+            );
+            let here = settled(shelf.lexical(&sparse, &all, deep));
+            alike(&settled(there.lexical), &here, &question);
+        }
     }
 }
 

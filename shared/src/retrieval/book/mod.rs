@@ -185,9 +185,11 @@ impl Book {
         let asked = self.ask(query, &nature, embedding).await?;
         let begin = Instant::now();
         let limit = LEG.max(query.top_k);
+        let deep = limit + fuse::SLACK;
         let dense = asked.dense.as_deref().unwrap_or_default();
-        let dense = index.dense(dense, &query.filter, limit);
-        let lexical = index.lexical(&asked.lexical, &query.filter, limit);
+        let dense = fuse::settle(index.dense(dense, &query.filter, deep), limit);
+        let lexical = index.lexical(&asked.lexical, &query.filter, deep);
+        let lexical = fuse::settle(lexical, limit);
         Ok(Found {
             hits: self.rank(&dense, &lexical, query.top_k, |id| index.passage(id)),
             degraded: asked.degraded(),
@@ -214,11 +216,14 @@ impl Book {
         let asked = self.ask(query, &nature, embedding).await?;
         let limit = LEG.max(query.top_k);
         let dense = asked.dense.as_deref();
+        let deep = limit + fuse::SLACK;
         let mut legs =
-            collection.legs(dense, &asked.lexical, &query.filter, limit).await?;
+            collection.legs(dense, &asked.lexical, &query.filter, deep).await?;
+        let found_dense = fuse::settle(std::mem::take(&mut legs.dense), limit);
+        let found_lexical = fuse::settle(std::mem::take(&mut legs.lexical), limit);
         let take = |id: &Uuid| legs.passages.remove(id);
         Ok(Found {
-            hits: self.rank(&legs.dense, &legs.lexical, query.top_k, take),
+            hits: self.rank(&found_dense, &found_lexical, query.top_k, take),
             degraded: asked.degraded(),
             book_version: legs.book_version,
             embed_ms: asked.embed_ms,
