@@ -1,5 +1,5 @@
 # Thin names for cargo commands; every target works on a fresh machine with a Rust toolchain.
-.PHONY: dev test check platforms lambda-watch size browser bench audit
+.PHONY: dev test check platforms lambda-watch size browser clients bench audit
 
 CARGO ?= cargo
 LECTERN = $(CARGO) run --quiet --locked --package tools --bin lectern --
@@ -34,6 +34,10 @@ size:
 # The reader's page in a real browser, against `lectern dev`.
 browser:
 	scripts/browser
+
+# The clients that readers' apps are built with, each against `lectern dev`.
+clients:
+	scripts/clients
 
 # How fast a large shelf opens and answers.
 bench:

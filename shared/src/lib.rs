@@ -28,6 +28,8 @@ pub fn routes() -> http::Route {
         .merge(auth::login::route())
         .merge(chat::send::route())
         .merge(chat::stream::route())
+        .merge(chat::completions::route())
+        .merge(chat::ui::route())
         .merge(conversations::save::route())
         .merge(conversations::own::route())
         .merge(retrieval::query::route())

@@ -29,6 +29,8 @@ use crate::support::{
 
 fn exchange(owner: &Owner, conversation: Uuid, question: &str) -> Exchange {
     Exchange {
+        client_id: None,
+        replaces: None,
         id: Uuid::now_v7(),
         question_id: Uuid::now_v7(),
         owner: owner.clone(),

@@ -118,6 +118,8 @@ struct Said {
 fn exchange(who: &Reader, conversation: Uuid, [question, answer]: [&str; 2]) -> Exchange {
     let at = OffsetDateTime::now_utc();
     Exchange {
+        client_id: None,
+        replaces: None,
         id: Uuid::now_v7(),
         question_id: Uuid::now_v7(),
         owner: Owner::User(who.id),

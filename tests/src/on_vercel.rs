@@ -300,7 +300,7 @@ async fn the_buffered_answer_is_saved_when_it_arrives() {
 }
 
 /// The contract's table of paths, and the pages.
-const PATHS: [(&str, &str); 18] = [
+const PATHS: [(&str, &str); 25] = [
     ("/api/v1/auth/register", "api/v1/auth/register.rs"),
     ("/api/v1/auth/login", "api/v1/auth/login.rs"),
     ("/api/v1/chat", "api/v1/chat.rs"),
@@ -317,6 +317,13 @@ const PATHS: [(&str, &str); 18] = [
     ("/conversations", "api/v1/conversations.rs"),
     ("/conversations/0199", "api/v1/conversations.rs"),
     ("/api/v1/rag/query", "api/v1/rag/query.rs"),
+    ("/v1/chat/completions", "api/v1/openai.rs"),
+    ("/v1/models", "api/v1/openai.rs"),
+    ("/v1/models/book", "api/v1/openai.rs"),
+    ("/chat/completions", "api/v1/openai.rs"),
+    ("/chat/completions/stream", "api/v1/openai.rs"),
+    ("/api/chat", "api/v1/ui.rs"),
+    ("/chat", "api/v1/ui.rs"),
     ("/health", "api/health.rs"),
     ("/", "public/index.html"),
 ];

@@ -40,6 +40,18 @@ fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
             201,
         ),
         ("conversations", "/api/v1/conversations", json!({ "user_id": "ada" }), 201),
+        (
+            "openai",
+            "/v1/chat/completions",
+            json!({ "messages": [{ "role": "user", "content": "Who trims the wick?" }] }),
+            200,
+        ),
+        (
+            "ui",
+            "/api/chat",
+            json!({ "messages": [{ "role": "user", "content": "Who trims the wick?" }] }),
+            200,
+        ),
         ("rag_query", "/api/v1/rag/query", json!({ "query": "wick" }), 200),
     ]
 }

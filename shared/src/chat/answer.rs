@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     App, Error, Result,
-    conversations::{Owner, Status},
+    conversations::Status,
     llm::{Delta, Usage},
     retrieval::Book,
 };
@@ -223,17 +223,17 @@ async fn finish(
     if kept.away && !away {
         question.degraded.push("database");
     }
-    let is_guest = exchange.owner == Owner::Guest;
     events.send(Event::Done(Box::new(Answer {
         content: draft.content,
         message_id: exchange.id,
         timestamp,
-        conversation_id: question.conversation,
+        conversation_id: kept.conversation,
         sources,
+        markers: draft.markers,
         refused,
         unsupported,
         degraded: question.degraded,
-        saved: (!is_guest).then_some(kept.saved),
+        saved: question.conversation.map(|_| kept.saved),
         book_version: question.book_version,
         usage: draft.usage,
     })));

@@ -6,17 +6,17 @@ use uuid::Uuid;
 use crate::{
     Error, Result,
     auth::{Caller, Subject},
-    conversations::{Owner, store::Turn},
+    conversations::{Owner, Thread, store::Turn},
 };
 
 /// Characters of a question.
-const QUESTION: std::ops::RangeInclusive<usize> = 1..=4000;
+pub(super) const QUESTION: std::ops::RangeInclusive<usize> = 1..=4000;
 /// Characters of a selection.
 const SELECTION: std::ops::RangeInclusive<usize> = 1..=8000;
 /// Turns that a guest may send along.
-const HISTORY_TURNS: usize = 10;
+pub(super) const HISTORY_TURNS: usize = 10;
 /// Characters of all of them.
-const HISTORY_CHARS: usize = 8000;
+pub(super) const HISTORY_CHARS: usize = 8000;
 
 /// A question that passed every check on its form and on the asker's rights.
 #[derive(Clone, Debug)]
@@ -27,10 +27,33 @@ pub struct Ask {
     pub question: String,
     /// The text that the reader selected and asks about.
     pub selection: Option<String>,
-    /// The conversation that it continues.
-    pub conversation: Option<Uuid>,
-    /// Earlier turns as a guest tells them: untrusted.
+    /// The conversation that it belongs to; for a guest, nothing is kept in any case.
+    pub thread: Thread,
+    /// Earlier turns as the client tells them: untrusted. A conversation that is kept knows
+    /// its own.
     pub history: Vec<Turn>,
+    /// Whether the last question is asked once more: the new answer takes the old one's place.
+    pub again: bool,
+}
+
+impl Owner {
+    /// Whom a question is asked for, given the user that its body names.
+    pub(super) fn of(caller: &Caller, user_id: Option<&str>) -> Result<Self> {
+        Ok(match caller.acts_for(user_id)? {
+            Subject::User(id) => Self::User(id),
+            Subject::Named(name) => Self::Named(name),
+            Subject::Nobody => Self::Guest,
+        })
+    }
+}
+
+/// The conversation of this id. Ids are ours and UUIDs, and guests have none, so anything else
+/// is a conversation that does not exist.
+pub(super) fn known(owner: &Owner, id: &str) -> Result<Thread> {
+    match Uuid::try_parse(id) {
+        Ok(id) if *owner != Owner::Guest => Ok(Thread::Known(id)),
+        _ => Err(Error::NotFound("conversation")),
+    }
 }
 
 /// Both bodies of the contract: `{"message": …}` and `{"query_text": …}`.
@@ -89,11 +112,7 @@ impl Body {
             }
         };
         check(field, &question, &QUESTION)?;
-        let owner = match caller.acts_for(user_id.or(self.user_id).as_deref())? {
-            Subject::User(id) => Owner::User(id),
-            Subject::Named(name) => Owner::Named(name),
-            Subject::Nobody => Owner::Guest,
-        };
+        let owner = Owner::of(caller, user_id.or(self.user_id).as_deref())?;
         let mode = metadata.context.or(metadata.context_mode).or(self.context_mode);
         let selection = metadata.selected_text.or(self.selected_text);
         let selection = match mode.as_deref() {
@@ -109,23 +128,15 @@ impl Body {
                 return Err(Error::invalid("context_mode", allowed));
             }
         };
-        // Ids are ours and UUIDs, so anything else is a conversation that does not exist.
-        let conversation = match self.conversation_id {
-            None => None,
-            Some(_) if owner == Owner::Guest => {
-                return Err(Error::NotFound("conversation"));
-            }
-            Some(id) => {
-                let id =
-                    Uuid::try_parse(&id).map_err(|_| Error::NotFound("conversation"));
-                Some(id?)
-            }
+        let thread = match self.conversation_id {
+            None => Thread::New,
+            Some(id) => known(&owner, &id)?,
         };
         let history = match self.history {
             Some(said) if owner == Owner::Guest => history(said)?,
             _ => Vec::new(),
         };
-        Ok(Ask { owner, question, selection, conversation, history })
+        Ok(Ask { owner, question, selection, thread, history, again: false })
     }
 }
 
@@ -143,7 +154,8 @@ fn history(said: Vec<Said>) -> Result<Vec<Turn>> {
     Ok(said.into_iter().map(turn).collect())
 }
 
-fn check(
+/// Whether a text can be asked, and is as long as is `allowed`.
+pub(super) fn check(
     field: &str,
     text: &str,
     allowed: &std::ops::RangeInclusive<usize>,

@@ -28,11 +28,19 @@ pub(super) struct Citer {
 }
 
 /// A marker that left.
-pub(super) struct Marker {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
     /// The passage, from 1.
     pub n: usize,
     /// Where it stands in the answer, in bytes.
     pub at: usize,
+}
+
+impl Marker {
+    /// As it stands in the answer: `[n]`.
+    pub fn text(&self) -> String {
+        format!("[{}]", self.n)
+    }
 }
 
 impl Citer {

@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     App, Error, Result,
-    conversations::{Exchange, Owner, Status, fallback::Fallback, store},
+    conversations::{
+        Exchange, Status,
+        fallback::Fallback,
+        store::{self, Saved},
+    },
 };
 
 /// How long an answer waits for its save. Above the store's own lock timeout, so that a
@@ -23,6 +28,8 @@ pub(super) struct Kept {
     pub saved: bool,
     /// Whether the database was away.
     pub away: bool,
+    /// The conversation that it is in, if it is in one.
+    pub conversation: Option<Uuid>,
 }
 
 /// Stores a finished exchange with its log row; `away` skips a database that has just failed.
@@ -32,10 +39,16 @@ pub(super) async fn finished(
     away: bool,
     deadline: Instant,
 ) -> Kept {
-    let cause = if away { None } else { store(app, exchange, deadline).await.err() };
-    if !away && cause.is_none() {
-        return Kept { saved: exchange.owner != Owner::Guest, away };
-    }
+    let cause = if away {
+        None
+    } else {
+        match store(app, exchange, deadline).await {
+            Ok(Saved { conversation, .. }) => {
+                return Kept { saved: conversation.is_some(), away, conversation };
+            }
+            Err(err) => Some(err),
+        }
+    };
     if let Some(err) = &cause {
         tracing::error!(cause = err.chain(), "an exchange could not be stored");
     }
@@ -43,7 +56,7 @@ pub(super) async fn finished(
     if !gone {
         wait_elsewhere(app, exchange).await;
     }
-    Kept { saved: false, away: away || !gone }
+    Kept { saved: false, away: away || !gone, conversation: exchange.conversation_id }
 }
 
 /// Stores what there is of an answer that failed.
@@ -61,12 +74,12 @@ pub(super) async fn failed(
     finished(app, &exchange, away, deadline).await;
 }
 
-async fn store(app: &App, exchange: &Exchange, deadline: Instant) -> Result<()> {
+async fn store(app: &App, exchange: &Exchange, deadline: Instant) -> Result<Saved> {
     let db = app.db().await?;
     let left = deadline.saturating_duration_since(Instant::now());
     let patience = left.clamp(FAREWELL, PATIENCE);
     let saved = tokio::time::timeout(patience, store::save(db, exchange, None)).await;
-    saved.map_err(|_| Error::Timeout)?.map(drop)
+    saved.unwrap_or(Err(Error::Timeout))
 }
 
 async fn wait_elsewhere(app: &App, exchange: &Exchange) {

@@ -7,6 +7,7 @@ mod answer;
 mod ask;
 mod cite;
 mod code;
+pub mod completions;
 mod condense;
 mod extract;
 mod fragment;
@@ -19,16 +20,18 @@ pub mod send;
 mod sources;
 pub mod stream;
 mod stretch;
+mod transcript;
+pub mod ui;
 
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
-pub use self::{ask::Ask, sources::Source};
+pub use self::{ask::Ask, cite::Marker, sources::Source};
 use crate::{App, Error, Result, http::Call, llm::Usage};
 
 /// What happens while an answer is made. Exactly one of `Done` and `Failed` comes, and last.
@@ -52,18 +55,21 @@ pub struct Answer {
     /// When it was finished.
     #[serde(with = "time::serde::rfc3339")]
     pub timestamp: OffsetDateTime,
-    /// Where it is kept; absent for guests.
+    /// Where it is kept; absent for guests, and when only the log keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<Uuid>,
     /// What was cited, and nothing else.
     pub sources: Vec<Source>,
+    /// Where in the text.
+    #[serde(skip)]
+    pub markers: Vec<Marker>,
     /// The book does not answer this.
     pub refused: bool,
     /// No citation survived checking.
     pub unsupported: bool,
     /// What was down: `qdrant`, `embeddings`, `llm`, `database`.
     pub degraded: Vec<&'static str>,
-    /// Whether it is in the history; absent for guests.
+    /// Whether it is in the history; absent when there is none that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<bool>,
     /// The version of the book that was asked.
@@ -77,8 +83,33 @@ pub struct Answer {
 pub struct Started {
     /// The id that the answer will have.
     pub message_id: Uuid,
+    /// Where it will be kept, if it is kept. Should another first question make the client's
+    /// conversation at the same moment, it is that one: the answer knows.
+    pub conversation: Option<Uuid>,
     /// Its events.
     pub events: UnboundedReceiver<Event>,
+}
+
+impl Started {
+    /// The events as a stream.
+    pub(super) fn into_events(self) -> impl Stream<Item = Event> + Send {
+        futures_util::stream::unfold(self.events, |mut events| async {
+            let event = events.recv().await?;
+            Some((event, events))
+        })
+    }
+
+    /// The whole answer, or why there is none.
+    pub(super) async fn whole(mut self) -> Result<Box<Answer>> {
+        while let Some(event) = self.events.recv().await {
+            match event {
+                Event::Delta(_) => {}
+                Event::Done(answer) => return Ok(answer),
+                Event::Failed(err) => return Err(err),
+            }
+        }
+        Err(Error::Internal("an answer ended without its last event".to_owned()))
+    }
 }
 
 /// Where the events of an answer go. A reader who left is no reason to stop.
@@ -94,7 +125,7 @@ impl Events {
 /// Looks everything up that may refuse the question, then starts the answer.
 pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
     let question = question::prepare(app, call, ask).await?;
-    let message_id = question.message_id;
+    let (message_id, conversation) = (question.message_id, question.conversation);
     let (sender, events) = unbounded_channel();
     let sender = Events(sender);
     call.tasks.spawn(async move {
@@ -107,5 +138,5 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
             sender.send(Event::Failed(err));
         }
     });
-    Ok(Started { message_id, events })
+    Ok(Started { message_id, conversation, events })
 }

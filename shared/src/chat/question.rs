@@ -11,7 +11,7 @@ use crate::{
     App, Error, Result,
     config::Env,
     conversations::{
-        Exchange, Owner, Status, log,
+        Exchange, Owner, Status, Thread, log,
         store::{self, Turn},
     },
     http::Call,
@@ -34,8 +34,12 @@ pub(super) struct Question {
     pub message_id: Uuid,
     own_message_id: Uuid,
     owner: Owner,
+    thread: Thread,
     pub conversation: Option<Uuid>,
     pub text: String,
+    /// Whether it was asked before, and that question, if it was the last.
+    again: bool,
+    replaces: Option<Uuid>,
     /// The reader's selection, and the passage of the book that it lies in.
     pub selection: Option<(String, Option<Hit>)>,
     /// Earlier turns, oldest first.
@@ -59,13 +63,19 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         // A setting that is wrong is said before the first byte.
         prompt::system(app.env()).await?;
     }
-    let is_guest = ask.owner == Owner::Guest;
+    let is_kept = ask.owner != Owner::Guest && ask.thread != Thread::LogOnly;
     let mut question = Question {
         message_id: Uuid::now_v7(),
         own_message_id: Uuid::now_v7(),
-        conversation: (!is_guest).then(|| ask.conversation.unwrap_or_else(Uuid::now_v7)),
+        conversation: is_kept.then(|| match ask.thread {
+            Thread::Known(id) => id,
+            _ => Uuid::now_v7(),
+        }),
         owner: ask.owner,
+        thread: ask.thread,
         text: ask.question,
+        again: ask.again,
+        replaces: None,
         selection: ask.selection.map(|text| (text, None)),
         turns: ask.history,
         hits: Vec::new(),
@@ -77,7 +87,7 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         began,
         deadline: call.deadline,
     };
-    question.remember(app, ask.conversation).await?;
+    question.remember(app).await?;
     if let Err(err) = question.search(app).await {
         // A question that could not be answered leaves its row in the log too.
         let (away, deadline) = (question.database_is_away(), question.deadline);
@@ -90,23 +100,29 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
 impl Question {
     /// Reads the conversation so far and counts the answer. Without the database earlier
     /// turns are not used, and a cap that cannot be counted is taken as reached.
-    async fn remember(&mut self, app: &App, known: Option<Uuid>) -> Result<()> {
+    async fn remember(&mut self, app: &App) -> Result<()> {
         let db = app.db().await?;
         let cap: Option<i64> = match app.env().get("DAILY_ANSWERS") {
             Some(_) => Some(app.env().parse("DAILY_ANSWERS", 0)?),
             None => None,
         };
+        // A database that is silent is away. Half of the time is left for the answer.
+        let patience = self.deadline.saturating_duration_since(Instant::now()) / 2;
         let outcome = async {
             if self.owner != Owner::Guest {
-                self.turns = store::memory(db, &self.owner, known, MEMORY_CHARS).await?;
+                let memory = store::recall(db, &self.owner, &self.thread, MEMORY_CHARS);
+                let memory = memory.await?;
+                if let Some(conversation) = memory.conversation {
+                    self.conversation = Some(conversation);
+                    self.turns = memory.turns;
+                    self.replace(memory.last_question);
+                }
             }
             if let Some(cap) = cap {
                 self.within_cap = log::count_answer(db).await? <= cap;
             }
             Ok(())
         };
-        // A database that is silent is away. Half of the time is left for the answer.
-        let patience = self.deadline.saturating_duration_since(Instant::now()) / 2;
         let outcome = tokio::time::timeout(patience, outcome).await;
         match outcome.unwrap_or(Err(Error::Timeout)) {
             Err(
@@ -119,6 +135,19 @@ impl Question {
                 Ok(())
             }
             other => other,
+        }
+    }
+
+    /// Forgets the old answer to a question that is asked once more. Another question than the
+    /// last one replaces nothing: then the client knows less of the conversation than we do.
+    fn replace(&mut self, last: Option<(Uuid, String)>) {
+        if let Some((id, text)) = last
+            && self.again
+            && text == self.text
+        {
+            self.replaces = Some(id);
+            let asked = self.turns.iter().rposition(|it| it.by_reader);
+            self.turns.truncate(asked.unwrap_or_default());
         }
     }
 
@@ -187,6 +216,11 @@ impl Question {
             question_id: self.own_message_id,
             owner: self.owner.clone(),
             conversation_id: self.conversation,
+            client_id: match &self.thread {
+                Thread::Called(name) => Some(name.clone()),
+                _ => None,
+            },
+            replaces: self.replaces,
             question: self.text.clone(),
             answer: String::new(),
             sources: json!([]),

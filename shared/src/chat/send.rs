@@ -3,9 +3,9 @@
 use axum::routing::post;
 use serde_json::Value;
 
-use super::{Event, ask::Body, start};
+use super::{ask::Body, start};
 use crate::{
-    Error, Result,
+    Result,
     http::{
         Call, Ctx, Route,
         extract::{Json, Who},
@@ -24,13 +24,6 @@ async fn send(
     Who(caller): Who,
     Json(body): Json<Body>,
 ) -> Result<Json<Value>> {
-    let mut started = start(&app, &call, body.into_ask(&caller)?).await?;
-    while let Some(event) = started.events.recv().await {
-        match event {
-            Event::Delta(_) => {}
-            Event::Done(answer) => return Ok(Json(simple::response(&answer))),
-            Event::Failed(err) => return Err(err),
-        }
-    }
-    Err(Error::Internal("an answer ended without its last event".to_owned()))
+    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    Ok(Json(simple::response(&*started.whole().await?)))
 }

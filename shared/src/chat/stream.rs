@@ -1,11 +1,7 @@
 //! The answer as it is written.
 
-use axum::{
-    http::{HeaderName, HeaderValue},
-    response::Response,
-    routing::post,
-};
-use futures_util::stream;
+use axum::{response::Response, routing::post};
+use futures_util::StreamExt;
 
 use super::{ask::Body, start};
 use crate::{
@@ -30,13 +26,7 @@ async fn stream_answer(
     Json(body): Json<Body>,
 ) -> Result<Response> {
     let started = start(&app, &call, body.into_ask(&caller)?).await?;
-    let payloads = stream::unfold(started.events, |mut events| async {
-        let event = events.recv().await?;
-        Some((simple::event(&event), events))
-    });
-    let mut response = sse::response(payloads);
-    let id =
-        HeaderValue::try_from(started.message_id.to_string()).expect("a UUID is ASCII");
-    response.headers_mut().insert(HeaderName::from_static("x-message-id"), id);
-    Ok(response)
+    let id = started.message_id;
+    let payloads = started.into_events().map(|event| simple::event(&event));
+    Ok(sse::named(id, sse::response(payloads)))
 }

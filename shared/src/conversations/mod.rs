@@ -37,6 +37,25 @@ pub enum Owner {
     Guest,
 }
 
+/// Which conversation an exchange belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thread {
+    /// A new one.
+    New,
+    /// This one of the owner's.
+    Known(Uuid),
+    /// The one that its client calls so (or ours with this id); made if there is none.
+    Called(String),
+    /// None: only the log keeps the exchange.
+    LogOnly,
+}
+
+impl From<Option<Uuid>> for Thread {
+    fn from(conversation: Option<Uuid>) -> Self {
+        conversation.map_or(Self::New, Self::Known)
+    }
+}
+
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,8 +78,16 @@ pub struct Exchange {
     pub question_id: Uuid,
     /// Whose it is.
     pub owner: Owner,
-    /// The conversation, new or old; `None` for guests.
+    /// The conversation, new or old; `None` for guests, and when only the log keeps it.
     pub conversation_id: Option<Uuid>,
+    /// What its client calls the conversation. If the owner has one of this name when the
+    /// exchange is stored, it is that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The question of this conversation that was asked once more: it goes, with all that
+    /// follows it. An exchange that comes home late replaces nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Uuid>,
     /// The reader's words.
     pub question: String,
     /// The answer as it left the server.

@@ -154,6 +154,8 @@ async fn wait_in_fallback(app: &App, error: Error, exchange: &Exchange) -> Resul
 fn exchange(ids: &Ids, owner: Owner, given: Option<Uuid>, body: Body) -> Exchange {
     let now = OffsetDateTime::now_utc();
     Exchange {
+        client_id: None,
+        replaces: None,
         id: ids.id,
         question_id: ids.question_id,
         owner,

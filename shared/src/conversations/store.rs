@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Exchange, KEPT_PER_USER, Owner, Status};
+use super::{Exchange, KEPT_PER_USER, Owner, Status, Thread};
 use crate::{
     Error, Result,
     db::{self, Pool},
@@ -21,6 +21,17 @@ pub struct Turn {
     pub text: String,
 }
 
+/// What there is of a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The conversation, if it exists.
+    pub conversation: Option<Uuid>,
+    /// Its newest turns, oldest first.
+    pub turns: Vec<Turn>,
+    /// The message of the reader's last question, and what it says.
+    pub last_question: Option<(Uuid, String)>,
+}
+
 /// The newest turns of a conversation that fit `budget_chars` characters, oldest first.
 /// [`crate::Error::NotFound`] when it does not exist or is not the owner's;
 /// [`crate::Error::Unauthorized`] when the owner's account is gone.
@@ -30,9 +41,25 @@ pub async fn memory(
     conversation: Option<Uuid>,
     budget_chars: usize,
 ) -> Result<Vec<Turn>> {
+    Ok(recall(db, owner, &conversation.into(), budget_chars).await?.turns)
+}
+
+/// The same for a conversation that may be known by its client's name for it, which need not
+/// exist.
+pub async fn recall(
+    db: &Pool,
+    owner: &Owner,
+    thread: &Thread,
+    budget_chars: usize,
+) -> Result<Memory> {
+    let (conversation, client_id) = match thread {
+        Thread::Known(id) => (Some(*id), None),
+        Thread::Called(name) => (None, Some(name.as_str())),
+        Thread::New | Thread::LogOnly => (None, None),
+    };
     let Some((user_id, subject)) = key(owner)? else {
         return match conversation {
-            None => Ok(Vec::new()),
+            None => Ok(Memory::default()),
             Some(_) => Err(Error::NotFound("conversation")),
         };
     };
@@ -49,9 +76,12 @@ pub async fn memory(
                    limit 1
                  ), found as (
                    select id from conversations
-                   where id = $3 and user_id = (select id from owner)
+                   where user_id = (select id from owner)
+                     and (id = $3 or client_id = $5 or id::text = $5)
+                   order by client_id = $5 desc nulls last
+                   limit 1
                  ), newest as (
-                   select seq, role = 'user' as by_reader, content ->> 'text' as text
+                   select id, seq, role = 'user' as by_reader, content ->> 'text' as text
                    from messages
                    where conversation_id = (select id from found)
                    order by seq desc
@@ -60,10 +90,14 @@ pub async fn memory(
                    select seq, by_reader, text,
                      sum(length(text)) over (order by seq desc) as so_far
                    from newest
+                 ), asked as (
+                   select id, text from newest where by_reader order by seq desc limit 1
                  )
                  select
+                   (select id from asked) as asked_id,
+                   (select text from asked) as asked_text,
                    exists (select 1 from owner) as known,
-                   exists (select 1 from found) as found,
+                   (select id from found) as conversation,
                    coalesce(
                      (select jsonb_agg(
                         jsonb_build_object('by_reader', by_reader, 'text', text)
@@ -76,18 +110,29 @@ pub async fn memory(
                     (&subject, Type::TEXT),
                     (&conversation, Type::UUID),
                     (&budget, Type::INT8),
+                    (&client_id, Type::TEXT),
                 ],
             )
             .await?;
         Ok(row)
     })
     .await?;
-    let (known, found): (bool, bool) = (row.get("known"), row.get("found"));
+    let (known, found): (bool, Option<Uuid>) =
+        (row.get("known"), row.get("conversation"));
     match owner {
         // A name that is new gets its account with the first save.
         Owner::User(_) if !known => Err(Error::Unauthorized),
-        _ if conversation.is_some() && !found => Err(Error::NotFound("conversation")),
+        _ if conversation.is_some() && found.is_none() => {
+            Err(Error::NotFound("conversation"))
+        }
         _ => serde_json::from_value(row.get("turns"))
+            .map(|turns| Memory {
+                conversation: found,
+                turns,
+                last_question: row
+                    .get::<_, Option<_>>("asked_id")
+                    .zip(row.get("asked_text")),
+            })
             .map_err(|err| Error::Internal(format!("turns were not read: {err}"))),
     }
 }
@@ -97,6 +142,8 @@ pub async fn memory(
 pub struct Saved {
     /// The owner's `users.id`; `None` for a guest.
     pub user_id: Option<Uuid>,
+    /// Where the exchange is now; `None` when only the log keeps it.
+    pub conversation: Option<Uuid>,
 }
 
 /// Stores the exchange and its log row, and forgets all but the owner's newest
@@ -114,7 +161,7 @@ pub async fn save(
 ) -> Result<Saved> {
     let Some((user_id, subject)) = key(&exchange.owner)? else {
         super::log::write(db, exchange).await?;
-        return Ok(Saved { user_id: None });
+        return Ok(Saved { user_id: None, conversation: None });
     };
     // Made before the first attempt, so that the second one means the same account.
     let new_user = Uuid::now_v7();
@@ -168,6 +215,8 @@ pub async fn save(
                         (&usage, Type::JSONB),
                         (&exchange.error_code, Type::TEXT),
                         (&metadata, Type::JSONB),
+                        (&exchange.client_id, Type::TEXT),
+                        (&exchange.replaces, Type::UUID),
                     ],
                 ),
             ],
@@ -182,7 +231,7 @@ pub async fn save(
     match (user_id, row.get("stored")) {
         (None, _) => Err(Error::Unauthorized),
         (Some(_), false) => Err(Error::NotFound("conversation")),
-        (Some(_), true) => Ok(Saved { user_id }),
+        (Some(_), true) => Ok(Saved { user_id, conversation: row.get("thread") }),
     }
 }
 
@@ -205,9 +254,12 @@ where id = coalesce(
 for no key update";
 
 /// All parts of one statement see the same snapshot, so nothing here sees the rows that are
-/// written beside it. Hence in `gone`: `id <> $4`, because the touched conversation still has
-/// its old time, and 49 others, because the 50th is the one just written.
+/// written beside it. Hence in `gone`: not the touched conversation, because it still has its
+/// old time, and 49 others, because the 50th is the one just written.
 /// `clock_timestamp()` and not `now()`: that is the time before the wait for the lock.
+///
+/// `thread`: the conversation of the client's name ($22), if there is one by now: two first
+/// questions may have come at once.
 ///
 /// `room`: a late exchange ($5) whose conversation is not there may make one only if fewer
 /// than 50 newer ones are; otherwise only its log row is stored. `place`: a late exchange
@@ -219,25 +271,35 @@ with owner as (
   union all
   select id from users where issuer = 'service' and subject = $2
   limit 1
+), thread as (
+  select coalesce(
+    (
+      select id
+      from conversations
+      where user_id = (select id from owner) and (client_id = $22 or id::text = $22)
+      order by client_id = $22 desc nulls last
+      limit 1
+    ),
+    $4::uuid) as id
 ), fresh as (
-  select id as user_id,
+  select owner.id as user_id, thread.id as thread,
     least($5::timestamptz, clock_timestamp()) as late,
-    not $6 or $4::uuid is null as log_only
-  from owner
+    not $6 or thread.id is null as log_only
+  from owner, thread
   where not exists (select 1 from interaction_logs where id = $3)
 ), room as (
   select 1
   from fresh
   where late is null
-    or exists (select 1 from conversations where id = $4)
+    or exists (select 1 from conversations where id = fresh.thread)
     or (
       select count(*)
       from conversations
-      where user_id = fresh.user_id and (last_message_at, id) > (fresh.late, $4)
+      where user_id = fresh.user_id and (last_message_at, id) > (fresh.late, fresh.thread)
     ) <= $7
 ), conv as (
-  insert into conversations (id, user_id, title, created_at, last_message_at)
-  select $4, user_id, $8, coalesce(late, clock_timestamp()), coalesce(late, clock_timestamp())
+  insert into conversations (id, user_id, client_id, title, created_at, last_message_at)
+  select thread, user_id, $22, $8, coalesce(late, clock_timestamp()), coalesce(late, clock_timestamp())
   from fresh
   where not log_only and exists (select 1 from room)
   on conflict (id) do update
@@ -257,6 +319,10 @@ with owner as (
   set seq = messages.seq + 2
   from place
   where $5 is not null and conversation_id = place.id and messages.seq > place.seq
+), replaced as (
+  delete from messages
+  where $5 is null and conversation_id = (select id from place)
+    and seq >= (select seq from messages where id = $23 and conversation_id = (select id from place))
 ), said as (
   insert into messages (id, conversation_id, seq, role, content, sources, status, created_at)
   select $9, id, seq + 1, 'user', jsonb_build_object('text', $10::text), '[]'::jsonb,
@@ -271,7 +337,7 @@ with owner as (
     id, user_id, conversation_id, request_content, response_content, request_timestamp,
     response_timestamp, response_time_ms, first_token_ms, agent_model, sources, usage,
     error_code, metadata)
-  select $3, user_id, $4, $10, $11, $14, $15, $16, $17, $18, $12, $19, $20, $21
+  select $3, user_id, thread, $10, $11, $14, $15, $16, $17, $18, $12, $19, $20, $21
   from fresh
   where log_only or exists (select 1 from conv) or not exists (select 1 from room)
   returning id
@@ -280,12 +346,13 @@ with owner as (
   where exists (select 1 from conv) and id in (
     select id
     from conversations
-    where user_id = (select id from owner) and id <> $4
+    where user_id = (select id from owner) and id <> (select id from conv)
     order by last_message_at desc, id desc
     offset $7)
 )
 select
   (select id from owner) as user_id,
+  (select id from thread) as thread,
   exists (select 1 from logged) or not exists (select 1 from fresh) as stored";
 
 /// The two ways to find an owner's row: by id, or by the subject of a trusted server, which

@@ -7,6 +7,19 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Env;
 
+/// What OpenAI's client sends along from a browser.
+const OF_OPENAI: [&str; 9] = [
+    "x-stainless-arch",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+];
+
 /// `ALLOWED_ORIGINS`: comma-separated, exact, or `*` for every page; none when unset.
 /// Tokens travel in a header and never in a cookie, so credentials are never allowed.
 pub(super) fn layer(env: &Env) -> CorsLayer {
@@ -23,16 +36,21 @@ pub(super) fn layer(env: &Env) -> CorsLayer {
     } else {
         AllowOrigin::list(named)
     };
-    let exposed = ["x-message-id", "x-request-id", "retry-after", "content-disposition"];
+    let exposed = [
+        "x-message-id",
+        "x-request-id",
+        "x-should-retry",
+        "retry-after",
+        "content-disposition",
+    ];
+    let by_name = ["idempotency-key", "last-event-id"].into_iter().chain(OF_OPENAI);
+    let mut allowed =
+        vec![header::AUTHORIZATION, header::CONTENT_TYPE, header::USER_AGENT];
+    allowed.extend(by_name.map(HeaderName::from_static));
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("idempotency-key"),
-            HeaderName::from_static("last-event-id"),
-        ])
+        .allow_headers(allowed)
         .expose_headers(exposed.map(HeaderName::from_static))
         .max_age(Duration::from_hours(1))
 }

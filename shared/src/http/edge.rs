@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Problem, Route, Tasks, cors, extract};
+use super::{Problem, Route, Tasks, cors, extract, shape::Shape};
 use crate::{App, Error};
 
 /// The platform's limit on a request, less what we need to say goodbye.
@@ -135,14 +135,15 @@ async fn name(path: Option<MatchedPath>, request: Request, next: Next) -> Respon
     response
 }
 
-/// Around the route: the whole body is there, a panic becomes a 500, an error becomes problem
-/// details and, when it is ours, one log line.
+/// Around the route: the whole body is there, a panic becomes a 500, an error takes the form
+/// that its client reads and, when it is ours, one log line.
 async fn guard(
     Extension(call): Extension<Call>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let shape = Shape::at(parts.uri.path());
     let read = tokio::time::timeout_at(call.deadline.into(), extract::whole(body)).await;
     let response = match read.unwrap_or_else(|_| Err(Error::Timeout.into())) {
         Ok(bytes) => {
@@ -153,7 +154,7 @@ async fn guard(
         }
         Err(problem) => problem.into_response(),
     };
-    Problem::render(response, call.request_id)
+    Problem::render(response, shape, call.request_id)
 }
 
 /// The smaller of `seconds` and the platform's limit less [`FAREWELL`].

@@ -187,6 +187,26 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Ids<N> {
     }
 }
 
+/// The same for OpenAI's clients: they send whatever key they were given as a bearer token,
+/// so it may be the internal key.
+pub struct Keyed(pub Caller);
+
+impl FromRequestParts<&'static App> for Keyed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &&'static App,
+    ) -> Result<Self, Problem> {
+        let mut given = credentials(&parts.headers);
+        let access = app.access().await?;
+        if given.bearer.as_ref().is_some_and(|it| access.is_internal(it)) {
+            given = Credentials { bearer: None, api_key: given.bearer };
+        }
+        Ok(Self(access.identify(&given, || app.signer()).await?))
+    }
+}
+
 /// What the headers say about the caller. A header that cannot be read is kept as an empty
 /// word, which matches nothing: somebody who tried to sign in is never taken for a guest.
 pub(super) fn credentials(headers: &HeaderMap) -> Credentials {

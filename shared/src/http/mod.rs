@@ -14,6 +14,7 @@ pub mod local;
 mod nodelay;
 pub mod problem;
 mod serve;
+mod shape;
 pub mod sse;
 mod tasks;
 #[cfg(feature = "vercel")]

@@ -1,4 +1,4 @@
-//! [`Error`] as the caller sees it: RFC 9457 problem details. The only status codes.
+//! [`Error`] as the caller sees it. The only status codes, with those of `shape.rs`.
 
 use axum::{
     Json,
@@ -6,20 +6,20 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use uuid::Uuid;
 
+use super::shape::Shape;
 use crate::{Error, FieldError};
 
 /// A refusal on its way to the caller. It travels as an extension of an empty response, and
 /// the edge writes its body, where the request's id is known.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
-    errors: Vec<FieldError>,
-    retry_after_s: Option<u64>,
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) detail: String,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) retry_after_s: Option<u64>,
     /// For the log, once, where the problem is rendered.
     cause: Option<String>,
 }
@@ -53,31 +53,29 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
     }
 
-    /// Writes the body of a response that carries a problem; others pass.
-    pub(super) fn render(mut response: Response, request_id: Uuid) -> Response {
+    /// Writes the body of a response that carries a problem, in the client's form; others
+    /// pass.
+    pub(super) fn render(
+        mut response: Response,
+        shape: Shape,
+        request_id: Uuid,
+    ) -> Response {
         let Some(problem) = response.extensions_mut().remove::<Self>() else {
             return response;
         };
         if let Some(cause) = &problem.cause {
             tracing::error!(code = problem.code, cause, "request failed");
         }
-        let mut body = json!({
-            "type": "about:blank",
-            "title": problem.status.canonical_reason(),
-            "status": problem.status.as_u16(),
-            "code": problem.code,
-            "detail": problem.detail,
-            "message": problem.detail,
-            "request_id": request_id,
-        });
-        if !problem.errors.is_empty() {
-            body["errors"] = json!(problem.errors);
-        }
+        let (kind, body) = shape.body(&problem, request_id);
         let (mut parts, _) = response.into_parts();
         let (written, body) = Json(body).into_response().into_parts();
         parts.headers.extend(written.headers);
-        let kind = HeaderValue::from_static("application/problem+json");
-        parts.headers.insert(header::CONTENT_TYPE, kind);
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        parts.status = shape.status(&problem);
+        if shape.is_final(&problem) {
+            let no = HeaderValue::from_static("false");
+            parts.headers.insert("x-should-retry", no);
+        }
         // axum has set the length of the empty body that the problem travelled in.
         parts.headers.remove(header::CONTENT_LENGTH);
         Response::from_parts(parts, body)

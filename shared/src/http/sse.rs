@@ -4,10 +4,11 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::header,
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, stream};
+use uuid::Uuid;
 
 /// How long a stream may be silent before a comment says that we are still there: proxies
 /// and phones close what they believe dead.
@@ -23,6 +24,13 @@ pub fn response(payloads: impl Stream<Item = String> + Send + 'static) -> Respon
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, Body::from_stream(chunks.map(Ok::<_, Infallible>))).into_response()
+}
+
+/// Says in a header which answer a response brings: `x-message-id`.
+pub fn named(message_id: Uuid, mut response: Response) -> Response {
+    let id = HeaderValue::try_from(message_id.to_string()).expect("a UUID is ASCII");
+    response.headers_mut().insert(HeaderName::from_static("x-message-id"), id);
+    response
 }
 
 /// One newline after the comment: two would be an (empty) event to some readers.

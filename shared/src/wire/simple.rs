@@ -3,10 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    Error,
-    chat::{Answer, Event},
-};
+use super::sentence;
+use crate::chat::{Answer, Event};
 
 /// The answer of `POST /api/v1/chat`.
 pub fn response(answer: &Answer) -> Value {
@@ -33,13 +31,4 @@ struct Whole<'a> {
     #[serde(flatten)]
     answer: &'a Answer,
     status: &'static str,
-}
-
-/// What a reader is told when an answer breaks off; never an inner text.
-fn sentence(err: &Error) -> &'static str {
-    match err {
-        Error::Timeout => "The answer took too long and broke off. Please ask again.",
-        Error::Unavailable { .. } => "The answer broke off. Please ask again.",
-        _ => "Something went wrong on our side.",
-    }
 }

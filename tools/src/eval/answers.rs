@@ -10,7 +10,7 @@ use shared::{
     App,
     chat::{self, Ask, Event},
     config::Env,
-    conversations::{Owner, store},
+    conversations::{Owner, Thread, store},
     http::{Call, Tasks},
 };
 use uuid::Uuid;
@@ -117,8 +117,9 @@ impl Reader {
             owner: Owner::Guest,
             question: question.text.clone(),
             selection: None,
-            conversation: None,
+            thread: Thread::LogOnly,
             history: history(question),
+            again: false,
         };
         let mut answered = Answered::default();
         let mut first_ms = None;

@@ -1,0 +1,158 @@
+//! OpenAI's door: chat completions and the list of models, for whatever speaks that wire.
+//!
+//! A call is logged and not kept, unless its `metadata.conversation_id` names a conversation.
+
+use axum::{
+    extract::Path,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::{
+    Ask, ask, start,
+    transcript::{self, By},
+};
+use crate::{
+    Error, Result,
+    auth::Caller,
+    conversations::{Owner, Thread},
+    http::{
+        Call, Ctx, Route,
+        extract::{Json, Keyed},
+        sse,
+    },
+    wire::openai::{self, Chunks},
+};
+
+/// `POST /v1/chat/completions` and `GET /v1/models`; also `POST /chat/completions` and
+/// `POST /chat/completions/stream`, which always streams.
+pub fn route() -> Route {
+    Route::new()
+        .route("/v1/chat/completions", post(complete))
+        .route("/chat/completions", post(complete))
+        .route("/chat/completions/stream", post(stream_completion))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{id}", get(model))
+}
+
+/// What we read of a request. Everything else (`model`, `temperature`, `tools` …) is ignored:
+/// the book answers, and how is its owner's choice.
+#[derive(Deserialize)]
+struct Body {
+    messages: Vec<Message>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    metadata: Option<Metadata>,
+    user: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    content: Option<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+struct Part {
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    conversation_id: Option<String>,
+}
+
+impl Body {
+    fn wants_usage(&self) -> bool {
+        let options = self.stream_options.as_ref();
+        options.and_then(|it| it.include_usage).unwrap_or(false)
+    }
+
+    /// Applications fill in `user` as they please, so it counts only where the caller may
+    /// choose: a trusted server names its reader with it.
+    fn into_ask(self, caller: &Caller) -> Result<Ask> {
+        let user = self.user.filter(|_| *caller == Caller::Service);
+        let owner = Owner::of(caller, user.as_deref())?;
+        let messages = self.messages.into_iter().map(Message::read).collect();
+        let (question, history) = transcript::read("messages", messages)?;
+        let thread = match self.metadata.and_then(|it| it.conversation_id) {
+            Some(id) => ask::known(&owner, &id)?,
+            None => Thread::LogOnly,
+        };
+        Ok(Ask { owner, question, selection: None, thread, history, again: false })
+    }
+}
+
+impl Message {
+    fn read(self) -> transcript::Message {
+        let (text, holds_more) = match self.content {
+            None => (String::new(), false),
+            Some(Content::Text(text)) => (text, false),
+            Some(Content::Parts(parts)) => {
+                let holds_more = parts.iter().any(|it| it.text.is_none());
+                (parts.into_iter().filter_map(|it| it.text).collect(), holds_more)
+            }
+        };
+        transcript::Message { by: By::role(&self.role), text, holds_more }
+    }
+}
+
+async fn complete(
+    app: Ctx,
+    call: Call,
+    Keyed(caller): Keyed,
+    Json(body): Json<Body>,
+) -> Result<Response> {
+    if body.stream == Some(true) {
+        return stream_completion(app, call, Keyed(caller), Json(body)).await;
+    }
+    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let created = OffsetDateTime::now_utc().unix_timestamp();
+    let id = started.message_id;
+    let answer = started.whole().await?;
+    Ok(sse::named(id, Json(openai::completion(&answer, created)).into_response()))
+}
+
+async fn stream_completion(
+    app: Ctx,
+    call: Call,
+    Keyed(caller): Keyed,
+    Json(body): Json<Body>,
+) -> Result<Response> {
+    let with_usage = body.wants_usage();
+    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let id = started.message_id;
+    let created = OffsetDateTime::now_utc().unix_timestamp();
+    let chunks = Chunks::new(id, created, with_usage);
+    let opening = stream::iter([chunks.opening()]);
+    let rest = started.into_events().flat_map(move |it| stream::iter(chunks.event(&it)));
+    Ok(sse::named(id, sse::response(opening.chain(rest))))
+}
+
+async fn models(_: Keyed) -> Json<Value> {
+    Json(json!({ "object": "list", "data": [openai::model()] }))
+}
+
+async fn model(_: Keyed, Path(id): Path<String>) -> Result<Json<Value>> {
+    if id == openai::MODEL {
+        Ok(Json(openai::model()))
+    } else {
+        Err(Error::NotFound("model"))
+    }
+}

@@ -1,0 +1,142 @@
+//! The door of the Vercel AI SDK (`useChat`), and of an older chat with two events.
+
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::Response,
+    routing::post,
+};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+
+use super::{
+    Ask, start,
+    transcript::{self, By},
+};
+use crate::{
+    Error, Result,
+    auth::Caller,
+    conversations::{Owner, Thread},
+    http::{
+        Call, Ctx, Route,
+        extract::{Json, Who},
+        sse,
+    },
+    wire::ui::{self, Parts},
+};
+
+/// The longest id of a client's chat, in characters.
+const CHAT_ID_CHARS: usize = 128;
+
+/// `POST /api/chat` and `POST /chat`.
+pub fn route() -> Route {
+    Route::new().route("/api/chat", post(parts)).route("/chat", post(chunks))
+}
+
+/// What we read of a request; whatever else an app adds is ignored.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(alias = "chatId")]
+    id: Option<String>,
+    messages: Option<Vec<Message>>,
+    message: Option<Message>,
+    trigger: Option<String>,
+    user_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    #[serde(default)]
+    parts: Vec<Part>,
+    /// Where the SDK's fourth version has its text.
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    text: Option<String>,
+}
+
+impl Body {
+    /// A known reader's chat is a conversation of ours, which knows its earlier turns; a guest
+    /// brings them along.
+    fn into_ask(self, caller: &Caller) -> Result<Ask> {
+        let owner = Owner::of(caller, self.user_id.as_deref())?;
+        let (field, messages) = match (self.messages, self.message) {
+            (Some(messages), _) => ("messages", messages),
+            (None, Some(message)) => ("message", vec![message]),
+            (None, None) => return Err(Error::invalid("messages", "must be sent")),
+        };
+        let messages = messages.into_iter().map(Message::read).collect();
+        let (question, history) = transcript::read(field, messages)?;
+        let (thread, history) = match (&owner, self.id) {
+            (Owner::Guest, _) => (Thread::LogOnly, history),
+            (_, None) => (Thread::New, Vec::new()),
+            (_, Some(id)) => (Thread::Called(checked(id)?), Vec::new()),
+        };
+        let again = self.trigger.as_deref() == Some("regenerate-message");
+        Ok(Ask { owner, question, selection: None, thread, history, again })
+    }
+}
+
+fn checked(id: String) -> Result<String> {
+    let fits = (1..=CHAT_ID_CHARS).contains(&id.chars().count());
+    if fits && !id.chars().any(char::is_control) {
+        return Ok(id);
+    }
+    let allowed =
+        format!("must be 1 to {CHAT_ID_CHARS} characters, none a control character");
+    Err(Error::invalid("id", allowed))
+}
+
+impl Message {
+    fn read(self) -> transcript::Message {
+        let mut text = self.content.unwrap_or_default();
+        let mut holds_more = false;
+        if !self.parts.is_empty() {
+            text.clear();
+        }
+        for part in self.parts {
+            match (part.kind.as_deref().unwrap_or("text"), part.text) {
+                // The older chat has a media type here.
+                ("text" | "text/plain", Some(more)) => text.push_str(&more),
+                ("file", _) | (_, None) if self.role == "user" => holds_more = true,
+                // Steps, sources, thoughts and whatever else an answer of ours consisted of.
+                _ => {}
+            }
+        }
+        transcript::Message { by: By::role(&self.role), text, holds_more }
+    }
+}
+
+async fn parts(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    Json(body): Json<Body>,
+) -> Result<Response> {
+    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let id = started.message_id;
+    let opening = stream::iter(Parts::opening(id, started.conversation));
+    let mut parts = Parts::default();
+    let rest = started.into_events().flat_map(move |it| stream::iter(parts.event(&it)));
+    let mut response = sse::named(id, sse::response(opening.chain(rest)));
+    let (name, version) = ui::HEADER;
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
+    Ok(response)
+}
+
+async fn chunks(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    Json(body): Json<Body>,
+) -> Result<Response> {
+    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let id = started.message_id;
+    let payloads = started.into_events().map(|event| ui::chunk(&event));
+    Ok(sse::named(id, sse::response(payloads)))
+}
