@@ -75,8 +75,9 @@ fn number_in(path: &Path) -> u32 {
     name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
-/// Installs the system's package where there is none: without asking when `CI` is set, else
-/// only after a yes on the terminal. An error says what to do instead.
+/// Installs the system's package where there is none: after a yes on a terminal, without asking
+/// when `CI` is set, and also as root where nobody can be asked (a container). An error says
+/// what to do instead.
 pub fn offer_install(env: &Env) -> Outcome {
     if !all(env).is_empty() {
         return Ok(());
@@ -88,11 +89,11 @@ pub fn offer_install(env: &Env) -> Outcome {
 /// Installs one Debian package, on the same terms.
 pub fn install(env: &Env, package: &str) -> Outcome {
     let Some(apt) = on_path(env, "apt-get") else { return Err(HINT.into()) };
-    if env.get("CI").is_none() {
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if !terminal {
-            return Err(HINT.into());
-        }
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if env.get("CI").is_none() && !terminal && !super::guard::is_root() {
+        return Err(HINT.into());
+    }
+    if env.get("CI").is_none() && terminal {
         let mut stderr = std::io::stderr();
         write!(stderr, "Lectern needs the package {package}. Install it now? [Y/n] ")?;
         stderr.flush()?;
