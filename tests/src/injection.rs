@@ -3,13 +3,11 @@
 use std::fs;
 
 use axum::{Json, Router, extract::State, routing::post};
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use shared::config::Env;
 use tempfile::TempDir;
-use tools::ingest::{self, Job, Target};
 
-use crate::support::{self, database};
+use crate::support::{self, book, database};
 
 /// What an attack wants the model to say.
 const ORDER: &str = "OBEY:";
@@ -80,18 +78,7 @@ async fn poisoned() -> (TempDir, String) {
         fs::write(pages.join(format!("page-{n}.md")), text).unwrap();
     }
     let shelf = folder.path().join("book.shelf");
-    let job = Job {
-        from: pages,
-        shelf: shelf.clone(),
-        to: Target::Shelf,
-        source: ingest::SOURCE.to_owned(),
-        language: Some("eng".to_owned()),
-        dry_run: false,
-        kind: None,
-        force: false,
-    };
-    let env = Env::from([("EMBEDDING_PROVIDER", "none")]);
-    ingest::build(&job, &env, &ProgressBar::hidden()).await.unwrap();
+    book::ingest(&pages, &shelf).await;
     let shelf = shelf.to_str().unwrap().to_owned();
     (folder, shelf)
 }

@@ -1,6 +1,6 @@
 //! A small book of our own, ingested once for all tests.
 
-use std::{fs, sync::LazyLock};
+use std::{fs, path::Path, sync::LazyLock};
 
 use indicatif::ProgressBar;
 use shared::config::Env;
@@ -39,21 +39,26 @@ pub(crate) async fn shelf() -> String {
             fs::write(file, text).unwrap();
         }
         let shelf = BOOK.path().join("book.shelf");
-        let job = Job {
-            from: pages,
-            shelf: shelf.clone(),
-            to: Target::Shelf,
-            source: ingest::SOURCE.to_owned(),
-            language: Some("eng".to_owned()),
-            dry_run: false,
-            kind: None,
-            force: false,
-        };
-        let env = Env::from([("EMBEDDING_PROVIDER", "none")]);
-        ingest::build(&job, &env, &ProgressBar::hidden()).await.unwrap();
+        ingest(&pages, &shelf).await;
         shelf.to_str().unwrap().to_owned()
     });
     made.await.clone()
+}
+
+/// Ingests a folder of English pages, for their words alone.
+pub(crate) async fn ingest(pages: &Path, shelf: &Path) {
+    let job = Job {
+        from: pages.to_owned(),
+        shelf: shelf.to_owned(),
+        to: Target::Shelf,
+        source: ingest::SOURCE.to_owned(),
+        language: Some("eng".to_owned()),
+        dry_run: false,
+        kind: None,
+        force: false,
+    };
+    let env = Env::from([("EMBEDDING_PROVIDER", "none")]);
+    ingest::build(&job, &env, &ProgressBar::hidden()).await.unwrap();
 }
 
 /// What a page's source says between two code points.
