@@ -1,5 +1,5 @@
 # Thin names for cargo commands; every target works on a fresh machine with a Rust toolchain.
-.PHONY: dev test check platforms lambda-watch size browser clients bench audit
+.PHONY: dev test check platforms lambda-watch size browser clients bench audit soak
 
 CARGO ?= cargo
 LECTERN = $(CARGO) run --quiet --locked --package tools --bin lectern --

@@ -43,7 +43,7 @@ pub enum Error {
     /// A service that we lean on failed. Its words are for the log, never for the caller.
     #[error("{service} is unavailable.")]
     Unavailable {
-        /// `database`, `qdrant`, `embeddings`, `llm` or `storage`.
+        /// `database`, `qdrant`, `embeddings`, `reranker`, `llm` or `storage`.
         service: &'static str,
         /// What it said.
         source: Box<dyn StdError + Send + Sync>,

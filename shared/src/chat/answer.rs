@@ -23,6 +23,9 @@ use crate::{
     retrieval::Book,
 };
 
+/// What the log calls an answer that no model wrote.
+const EXTRACTIVE: &str = "extractive";
+
 /// Why the log says that there was no answer.
 #[derive(Clone, Copy)]
 enum Refusal {
@@ -49,13 +52,15 @@ struct Draft {
 
 /// Writes the answer, keeps it, and says so: the last event leaves after the save.
 pub(super) async fn run(app: &App, mut question: Question, events: Events) {
-    let mut draft = Draft::default();
+    let mut draft = Draft { usage: question.condensing, ..Draft::default() };
     let outcome = async {
         let book = app.book().await?;
         let for_model = !app.llm().await?.is_extractive() && question.within_cap;
         let citable = prompt::citable(&question, for_model);
         write(app, book, &mut question, &citable, &events, &mut draft).await?;
-        Ok(sources::cited(&draft.content, &draft.markers, &citable, &question, book))
+        let by_model = draft.model != EXTRACTIVE;
+        let (text, markers) = (&draft.content, &draft.markers);
+        Ok(sources::cited(text, markers, &citable, &question, by_model, book))
     };
     let sources = match outcome.await {
         Ok(sources) if draft.failure.is_none() => sources,
@@ -96,7 +101,7 @@ async fn write(
         };
         draft.emit(text, question.began, events);
     } else if !written {
-        "extractive".clone_into(&mut draft.model);
+        EXTRACTIVE.clone_into(&mut draft.model);
         quote(book, question, citable, Allowed::from_env(app.env()), events, draft);
     }
     Ok(())
@@ -138,8 +143,11 @@ async fn ask_model(
     }
     let is_refusal = reply.is_refusal();
     (draft.content, draft.markers) = reply.into_parts();
-    let answer_chars = draft.content.chars().count();
-    let usage = counted.unwrap_or_else(|| Usage::estimate(prompt_chars, answer_chars));
+    // A model that was never reached has cost nothing.
+    let estimate = draft
+        .first_token_ms
+        .map(|_| Usage::estimate(prompt_chars, draft.content.chars().count()));
+    let usage = counted.or(estimate).unwrap_or_default();
     draft.usage = usage + question.condensing;
     if is_refusal {
         draft.refusal = Some(Refusal::ModelRefused);
@@ -166,7 +174,7 @@ fn quote(
 ) {
     let mut reply = Reply::new(citable.len(), allowed);
     for paragraph in extract::paragraphs(&question.text, citable, book) {
-        draft.emit(reply.push(&paragraph), question.began, events);
+        draft.emit(reply.push_quoted(paragraph), question.began, events);
     }
     draft.emit(reply.finish(), question.began, events);
     (draft.content, draft.markers) = reply.into_parts();

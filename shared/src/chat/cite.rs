@@ -2,12 +2,10 @@
 //!
 //! A marker is `[n]`, or `[n, m]`, which leaves as `[n][m]` (`【n】` is read too). A number
 //! that points to no passage never leaves. Nothing is held back but an unfinished bracket,
-//! and the outcome does not depend on how the model's text was cut. Code is left alone: in a
-//! fenced block, and in a code span after something that can be indexed, `v[9]` is no marker.
+//! and the outcome does not depend on how the model's text was cut. Code is left alone: `v[9]` is
+//! no marker there.
 
 use std::mem;
-
-use super::code::Code;
 
 /// The most characters inside a bracket that may still be a marker.
 const MARKER_CHARS: usize = 24;
@@ -23,8 +21,9 @@ pub(super) struct Citer {
     held: String,
     /// Everything that has left.
     text: String,
-    code: Code,
     markers: Vec<Marker>,
+    /// A marker was refused right here.
+    has_gap: bool,
 }
 
 /// A marker that left.
@@ -47,7 +46,7 @@ impl Citer {
     /// For an answer that may cite passages 1 to `passages`.
     pub(super) fn new(passages: usize) -> Self {
         let (held, text, markers) = <_>::default();
-        Self { passages, held, text, code: Code::default(), markers }
+        Self { passages, held, text, markers, has_gap: false }
     }
 
     /// More of the model's text; returns what may leave now.
@@ -56,6 +55,17 @@ impl Citer {
         for c in text.chars().filter(|c| *c != '\0') {
             self.take(c);
         }
+        self.text[from..].to_owned()
+    }
+
+    /// Code, which leaves as it is.
+    pub(super) fn push_code(&mut self, code: &str) -> String {
+        let from = self.text.len();
+        self.release();
+        if mem::take(&mut self.has_gap) {
+            self.text.push(SEAM);
+        }
+        self.text.push_str(code);
         self.text[from..].to_owned()
     }
 
@@ -72,8 +82,7 @@ impl Citer {
     }
 
     fn take(&mut self, c: char) {
-        let opens = matches!(c, '[' | '【') && !self.code.hides_bracket(&self.text);
-        if opens {
+        if matches!(c, '[' | '【') {
             self.release();
             self.held.push(c);
         } else if self.held.is_empty() {
@@ -112,23 +121,30 @@ impl Citer {
             .filter(|n| (1..=self.passages).contains(n))
             .collect();
         self.held.clear();
-        if valid.is_empty() && self.ends_in_open_bracket() {
-            self.emit(SEAM);
-        }
+        self.has_gap = valid.is_empty();
         for n in valid {
             self.markers.push(Marker { n, at: self.text.len() });
             format!("[{n}]").chars().for_each(|c| self.emit(c));
         }
     }
 
-    /// Whether what has left ends like the beginning of a marker.
-    fn ends_in_open_bracket(&self) -> bool {
+    /// Whether what stood around a refused marker would become something new: a marker, an
+    /// address, a link.
+    fn needs_seam(&self, next: char) -> bool {
         let tail = self.text.trim_end_matches(may_be_inside);
+        let ends_sentence = matches!(next, '.' | ',' | ';' | '!' | '?')
+            && self.text.ends_with(|c: char| c.is_alphanumeric() || c == ']' || c == ')');
         tail.ends_with(['[', '【'])
+            || !(next.is_whitespace()
+                || self.text.is_empty()
+                || self.text.ends_with(char::is_whitespace)
+                || (ends_sentence && !self.text.ends_with(['w', 'W'])))
     }
 
     fn emit(&mut self, c: char) {
-        self.code.see(c);
+        if mem::take(&mut self.has_gap) && self.needs_seam(c) {
+            self.text.push(SEAM);
+        }
         self.text.push(c);
     }
 }
@@ -166,13 +182,6 @@ mod tests {
         ] {
             assert_eq!(cited(&[given], 3), (kept.to_owned(), numbers), "{given}");
         }
-    }
-
-    #[test]
-    fn code_is_left_alone() {
-        let fenced = "```rust\nlet a = [9];\nv[8]\n```\nand [9] [1]";
-        assert_eq!(cited(&[fenced], 1).0, "```rust\nlet a = [9];\nv[8]\n```\nand  [1]");
-        assert_eq!(cited(&["`v[9]` is `[9]` and v[9]"], 1).0, "`v[9]` is `` and v");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::sources::Citable;
+use super::{code::Piece, sources::Citable};
 use crate::retrieval::Book;
 
 /// Passages that are shown with what stands around their quote; of the others the quote alone.
@@ -20,7 +20,7 @@ pub(super) fn paragraphs(
     question: &str,
     citable: &[Citable],
     book: &Book,
-) -> Vec<String> {
+) -> Vec<Vec<Piece>> {
     let mut paragraphs = Vec::new();
     for (n, it) in (1..).zip(citable) {
         let source = it.source(n, question, book);
@@ -41,10 +41,16 @@ pub(super) fn paragraphs(
         }
         let name = source.title.replace(" > ", " › ");
         writeln!(text, "**{}** [{n}]", title(&name, source.url.as_deref())).ok();
-        for line in defused(&without_relative_links(&shown)).trim_end().lines() {
-            write!(text, "\n> {line}").ok();
+        let mut pieces = vec![Piece::Text(text)];
+        let mut fence = None;
+        for line in shown.trim_end().lines() {
+            pieces.push(if in_fence(line, &mut fence) {
+                Piece::Code(format!("\n> {line}"))
+            } else {
+                Piece::Text(format!("\n> {}", defused(&without_relative_links(line))))
+            });
         }
-        paragraphs.push(text);
+        paragraphs.push(pieces);
     }
     paragraphs
 }
@@ -75,16 +81,10 @@ fn excerpt(text: &str, quote: &str) -> String {
 /// A text cut at its blank lines, those in code aside.
 fn blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
-    let mut fence: Option<&str> = None;
+    let mut fence = None;
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {
-        let mark =
-            ["```", "~~~"].into_iter().find(|it| line.trim_start().starts_with(it));
-        fence = match (fence, mark) {
-            (None, opened) => opened,
-            (Some(open), Some(closed)) if open == closed => None,
-            (open, _) => open,
-        };
+        in_fence(line, &mut fence);
         if line.trim().is_empty() && fence.is_none() {
             blocks.push(text[start..at].trim_end());
             start = at + line.len();
@@ -94,6 +94,27 @@ fn blocks(text: &str) -> Vec<&str> {
     blocks.push(text[start..].trim_end());
     blocks.retain(|it| !it.trim().is_empty());
     blocks
+}
+
+/// Whether the line belongs to a code block: one that starts in the first column, as those of
+/// a passage do. `fence` is the one that is open.
+fn in_fence(line: &str, fence: &mut Option<(char, usize)>) -> bool {
+    let line = line.trim_end();
+    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'));
+    let run = mark.map_or(0, |mark| line.len() - line.trim_start_matches(mark).len());
+    match (*fence, mark) {
+        (Some((open, length)), _) => {
+            if mark == Some(open) && run >= length && run == line.len() {
+                *fence = None;
+            }
+            true
+        }
+        (None, Some(mark)) if run >= 3 && !line[run..].contains('`') => {
+            *fence = Some((mark, run));
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Links between the book's pages lead nowhere from an answer, so their words stay alone.

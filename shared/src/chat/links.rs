@@ -9,7 +9,6 @@ use std::mem;
 
 use reqwest::Url;
 
-use super::code::Code;
 use crate::config::Env;
 
 /// The longest target, address or tag that is looked at; a longer one does not leave.
@@ -17,6 +16,9 @@ const LONGEST: usize = 2048;
 
 /// What a reader sees in the place of a bare address that may not leave.
 const REMOVED: &str = "(link removed)";
+
+/// What ends an address, besides white space.
+const ENDS: &str = "<>\"`)[]}，、；！？（）「」【】";
 
 /// Tags that fetch something, go somewhere or change the page.
 const TAGS: [&str; 22] = [
@@ -48,7 +50,11 @@ impl Allowed {
     fn admits(&self, target: &str) -> bool {
         let target = target.trim().trim_start_matches('<').trim_end_matches('>');
         // A backslash and an entity are other characters by the time a browser follows them.
-        if target.contains(['\\', '\n', '\t']) || target.contains("&#") {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        if target.contains(['\\', '\n', '\t'])
+            || target.contains("&#")
+            || path.contains('&')
+        {
             return false;
         }
         let lower = target.to_ascii_lowercase();
@@ -73,10 +79,19 @@ pub(super) struct Links {
     allowed: Allowed,
     held: String,
     state: State,
-    code: Code,
     /// The last character that has left.
     before: Option<char>,
+    line: Line,
     out: String,
+}
+
+/// Where in its line and paragraph the text that has left ends.
+struct Line {
+    /// Nothing but blanks and the marks of lists and quotations stands on the line.
+    is_fresh: bool,
+    is_blank: bool,
+    /// A line of this paragraph begins with a bracket, so it may define a link.
+    may_define: bool,
 }
 
 /// What is held.
@@ -96,8 +111,9 @@ enum State {
 
 impl Links {
     pub(super) fn new(allowed: Allowed) -> Self {
-        let (held, out, code) = <_>::default();
-        Self { allowed, held, state: State::Text, code, before: None, out }
+        let (held, out) = <_>::default();
+        let line = Line { is_fresh: true, is_blank: true, may_define: false };
+        Self { allowed, held, state: State::Text, before: None, line, out }
     }
 
     /// More of the model's text; returns what may go on.
@@ -106,6 +122,14 @@ impl Links {
             self.take(c);
         }
         mem::take(&mut self.out)
+    }
+
+    /// Code, which goes on as it is: it ends whatever was held.
+    pub(super) fn push_code(&mut self, code: &str) -> String {
+        let before = self.finish();
+        code.chars().for_each(|c| self.emit(c));
+        self.out.clear();
+        before
     }
 
     /// The model has ended.
@@ -135,14 +159,21 @@ impl Links {
     fn begin(&mut self, c: char) {
         let in_word = self.before.is_some_and(char::is_alphanumeric);
         self.state = match c {
-            _ if self.code.holds(c) => State::Text,
-            '(' if self.before == Some(']') => State::Target(0),
+            '(' if matches!(self.before, Some(']' | '】')) => State::Target(0),
             'h' | 'H' => State::Scheme,
             'w' | 'W' if !in_word => State::Scheme,
             '<' => State::Tag,
             _ => State::Text,
         };
-        if self.state == State::Text { self.emit(c) } else { self.held.push(c) }
+        if self.state != State::Text {
+            self.held.push(c);
+            return;
+        }
+        if c == ':' && self.before == Some(']') && self.line.may_define {
+            // `[1]: //elsewhere` would make a link of every `[1]`.
+            self.emit('\\');
+        }
+        self.emit(c);
     }
 
     fn in_target(&mut self, c: char, depth: usize) {
@@ -157,6 +188,8 @@ impl Links {
                     self.drop_held("");
                 }
             }
+            // A target may stand on the next line.
+            '\n' if self.held[1..].trim().is_empty() && !self.held.ends_with("\n\n") => {}
             '\n' => self.give_up(),
             _ if self.held.len() > LONGEST => self.drop_held(""),
             _ => {}
@@ -190,8 +223,7 @@ impl Links {
     }
 
     fn in_address(&mut self, c: char) {
-        let ends =
-            c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | ')' | ']' | '}');
+        let ends = c.is_whitespace() || ENDS.contains(c);
         if ends || self.held.len() > LONGEST {
             self.end_address();
             self.take(c);
@@ -205,7 +237,14 @@ impl Links {
         let held = if www { format!("https://{}", self.held) } else { self.held.clone() };
         let target =
             held.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
-        if self.allowed.admits(target) { self.release() } else { self.drop_held(REMOVED) }
+        if self.allowed.admits(target) {
+            return self.release();
+        }
+        // A sentence that goes on without a blank is no part of the address. A full stop may
+        // be one of its dots, so it ends only what may not leave anyway.
+        let rest = self.held.find(['。', '．', '｡']).map(|at| self.held.split_off(at));
+        self.drop_held(REMOVED);
+        rest.unwrap_or_default().chars().for_each(|c| self.take(c));
     }
 
     fn in_tag(&mut self, c: char) {
@@ -216,25 +255,37 @@ impl Links {
                 self.end_tag();
             }
             // `a < b` and `<-` are no tags.
-            _ if !(named || c.is_ascii_alphabetic() || matches!(c, '/' | '!')) => {
+            _ if !(named || c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) => {
                 self.release();
                 self.take(c);
             }
-            '\n' if self.held.ends_with('\n') => self.give_up(),
-            _ if self.held.len() > LONGEST => self.drop_held(""),
+            '\n' if self.held.ends_with('\n') => {
+                self.give_up();
+                self.take(c);
+            }
+            _ if self.held.len() > LONGEST => {
+                self.give_up();
+                self.take(c);
+            }
             _ => self.held.push(c),
         }
     }
 
     /// A tag, or an address between angle brackets.
     fn end_tag(&mut self) {
-        let inside = self.held[1..self.held.len() - 1].trim_start_matches('/');
-        let name = inside.split(|c: char| !c.is_ascii_alphanumeric()).next();
+        let inside = &self.held[1..self.held.len() - 1];
+        let name = inside
+            .trim_start_matches('/')
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .next();
         let name = name.unwrap_or_default().to_ascii_lowercase();
         let is_one = !inside.contains(char::is_whitespace);
         let address = inside.contains("//") || (inside.contains(':') && is_one);
         let admitted = !address || (is_one && self.allowed.admits(inside));
-        if TAGS.contains(&name.as_str()) || !admitted {
+        // At the start of a line a tag opens a block in which nothing is Markdown.
+        let is_block = self.line.is_fresh && !address;
+        let has_attributes = inside.contains('=') && !address;
+        if has_attributes || TAGS.contains(&name.as_str()) || !admitted || is_block {
             self.drop_held("");
         } else {
             self.release();
@@ -247,14 +298,26 @@ impl Links {
         self.state = State::Text;
         let mut chars = held.chars();
         if let Some(first) = chars.next() {
-            self.emit(first);
+            self.emit_first(first);
         }
         chars.for_each(|c| self.take(c));
     }
 
     fn release(&mut self) {
         self.state = State::Text;
-        for c in mem::take(&mut self.held).chars() {
+        let held = mem::take(&mut self.held);
+        let mut chars = held.chars();
+        if let Some(first) = chars.next() {
+            self.emit_first(first);
+        }
+        chars.for_each(|c| self.emit(c));
+    }
+
+    /// The first character of what was held: a `<` that starts a line must not open a block.
+    fn emit_first(&mut self, c: char) {
+        if c == '<' && self.line.is_fresh {
+            "&lt;".chars().for_each(|c| self.emit(c));
+        } else {
             self.emit(c);
         }
     }
@@ -266,9 +329,20 @@ impl Links {
     }
 
     fn emit(&mut self, c: char) {
-        self.code.see(c);
         self.before = Some(c);
         self.out.push(c);
+        let line = &mut self.line;
+        if c == '\n' {
+            let may_define = line.may_define && !line.is_blank;
+            *line = Line { is_fresh: true, is_blank: true, may_define };
+            return;
+        }
+        line.is_blank &= c.is_whitespace();
+        let marks = matches!(c, '>' | '-' | '*' | '+' | '.' | ')') || c.is_ascii_digit();
+        if line.is_fresh && !marks && !c.is_whitespace() {
+            line.is_fresh = false;
+            line.may_define |= c == '[';
+        }
     }
 }
 
@@ -298,7 +372,7 @@ mod tests {
             "See [Moves](https://book.example/ch04#moves) and <https://docs.example/x>.",
             "[here](ch04/moves.md#a \"Title\"), https://a.cdn.example/p.png, [x](#top)",
             "a < b, Vec<T>, <-, how, www, http, ht",
-            "`https://evil.example` and\n```sh\ncurl https://evil.example\n```\n",
+            "According to [1]: it is so.",
         ] {
             assert_eq!(through(&[text]), text);
         }
@@ -316,11 +390,13 @@ mod tests {
             ("[u](https://book.example@evil.example/)", "[u]"),
             ("<img src=//evil.example/x>ok<a href='/x'>b</a>", "okb"),
             ("<https://evil.example>", ""),
-            ("[1]: HTTPS://EVIL.example/x", "[1]: (link removed)"),
-            ("[x](https://evil.example/\nnext", "[x](https://evil.example/\nnext"),
+            ("[1]: HTTPS://EVIL.example/x", "[1]\\: (link removed)"),
+            ("![x][r]\n\n[r]: //evil.example/?q", "![x][r]\n\n[r]\\: //evil.example/?q"),
+            ("> [r]:\n> <//evil.example>", "> [r]\\:\n> "),
+            ("<!-- x", "&lt;!-- x"),
+            ("<div>\n<!-- x\na <b>c</b>", "\nc</b>"),
+            ("[x](https://evil.example/\nnext", "[x]((link removed)\nnext"),
         ] {
-            let kept =
-                if given.contains('\n') { "[x]((link removed)\nnext" } else { kept };
             assert_eq!(through(&[given]), kept, "{given}");
         }
     }

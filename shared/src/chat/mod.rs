@@ -67,7 +67,7 @@ pub struct Answer {
     pub refused: bool,
     /// No citation survived checking.
     pub unsupported: bool,
-    /// What was down: `qdrant`, `embeddings`, `llm`, `database`.
+    /// What was down: `qdrant`, `embeddings`, `reranker`, `llm`, `database`.
     pub degraded: Vec<&'static str>,
     /// Whether it is in the history; absent when there is none that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -102,10 +102,10 @@ impl Question {
     /// turns are not used, and a cap that cannot be counted is taken as reached.
     async fn remember(&mut self, app: &App) -> Result<()> {
         let db = app.db().await?;
-        let cap: Option<i64> = match app.env().get("DAILY_ANSWERS") {
-            Some(_) => Some(app.env().parse("DAILY_ANSWERS", 0)?),
-            None => None,
-        };
+        let is_counted =
+            app.env().get("DAILY_ANSWERS").is_some() && !app.llm().await?.is_extractive();
+        let cap: Option<i64> =
+            if is_counted { Some(app.env().parse("DAILY_ANSWERS", 0)?) } else { None };
         // A database that is silent is away. Half of the time is left for the answer.
         let patience = self.deadline.saturating_duration_since(Instant::now()) / 2;
         let outcome = async {
@@ -169,8 +169,11 @@ impl Question {
         query.text.clone_from(selected);
         query.history.clear();
         query.mode = Mode::Lexical;
-        let found = tokio::time::timeout_at(deadline, book.find(&query));
-        let near = found.await.map_err(|_| Error::Timeout)??.hits;
+        let near = match tokio::time::timeout_at(deadline, book.find(&query)).await {
+            Ok(Ok(found)) => found.hits,
+            // Then it is quoted as it is: the question has its passages already.
+            _ => Vec::new(),
+        };
         *place = near.into_iter().find(|it| it.passage.locate(selected).is_some());
         Ok(())
     }

@@ -114,6 +114,7 @@ pub(super) fn cited(
     markers: &[Marker],
     citable: &[Citable],
     question: &Question,
+    by_model: bool,
     book: &Book,
 ) -> Vec<Source> {
     let mut numbers: Vec<usize> = markers.iter().map(|it| it.n).collect();
@@ -121,7 +122,7 @@ pub(super) fn cited(
     numbers.dedup();
     let quoted = numbers.into_iter().filter_map(|n| {
         let mut claim = String::new();
-        for marker in markers.iter().filter(|it| it.n == n) {
+        for marker in markers.iter().filter(|it| by_model && it.n == n) {
             claim.push_str(before(content, marker.at));
             claim.push(' ');
         }

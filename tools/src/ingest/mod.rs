@@ -61,7 +61,8 @@ pub const SHELF: &str = "book.shelf";
 /// Make the index of a book: an mdBook, a Docusaurus site, a folder of Markdown and text.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder of the book, or one page (.md, .markdown, .mdown, .txt).
+    /// The folder of the book, or one file: a page (.md, .txt, .html), a sitemap (.xml), an
+    /// EPUB or a PDF.
     from: PathBuf,
     /// What made the book [default: told by its files].
     #[arg(long, value_enum)]

@@ -102,7 +102,8 @@ impl Book {
         let Some(reranker) = reranker else { return self.search(query).await };
         let deep = Query { top_k: query.top_k.max(rerank::DEPTH), ..query.clone() };
         let mut found = self.search(&deep).await?;
-        match reranker.reorder(&query.text, found.hits.clone()).await {
+        let asked = reranker.reorder(&query.text, found.hits.clone());
+        match query.in_half_the_time(asked).await {
             Ok(hits) => found.hits = hits,
             Err(err) => {
                 tracing::warn!(error = err.chain(), "passages stay in their fused order");
