@@ -281,3 +281,25 @@ async fn a_report_needs_a_database_and_nothing_else() {
         assert!(said.contains(word), "{said}");
     }
 }
+
+#[tokio::test]
+async fn what_readers_think_of_their_answers_is_counted() {
+    let desk = Desk::new().await;
+    let env =
+        desk.env.clone().with("INTERNAL_API_KEY", "k").with("LLM_PROVIDER", "extractive");
+    let router = support::router(env);
+    let key = [("x-api-key", "k")];
+    let ask = json!({ "message": { "content": "The bell in fog", "user_id": "ada" } });
+    let reply = support::call(&router, "POST", "/api/v1/chat", &key, ask).await;
+    let answer = reply.json()["response"].clone();
+    let path = format!(
+        "/api/v1/conversations/{}/messages/{}/feedback?user_id=ada",
+        answer["conversation_id"].as_str().unwrap(),
+        answer["message_id"].as_str().unwrap(),
+    );
+    let down = json!({ "kind": "negative", "reason": "too short" });
+    let said = support::call(&router, "POST", &path, &key, down).await;
+    assert_eq!(said.status, 204, "{}", said.text);
+    assert_eq!(desk.report(&[]).await["feedback"], json!({ "negative": 1 }));
+    assert!(desk.text(&[]).await.contains("Feedback\n     1  negative"));
+}

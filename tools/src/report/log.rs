@@ -27,6 +27,8 @@ pub(super) struct Row {
     pub cited: Option<String>,
     /// The best score among the cited passages.
     pub score: Option<f64>,
+    /// What the reader thought of it: `positive` or `negative`.
+    pub feedback: Option<String>,
     /// `usage` as in the contract.
     pub usage: Value,
     /// `degraded`, `refused`, `unsupported`, `reason`, …
@@ -45,7 +47,8 @@ pub(super) async fn read(db: &Pool, seconds: f64) -> shared::Result<Vec<Row>> {
                    response_time_ms::int4, first_token_ms::int4, agent_model::text,
                    error_code::text, sources #>> '{0,title}',
                    jsonb_path_query_array(sources, '$[*].score')::text,
-                   usage::text, metadata::text
+                   usage::text, metadata::text,
+                   (select kind from feedback where message_id = interaction_logs.id)
                  from interaction_logs
                  where request_timestamp >= now() - make_interval(secs => $1)
                  order by request_timestamp, id",
@@ -73,6 +76,7 @@ pub(super) async fn read(db: &Pool, seconds: f64) -> shared::Result<Vec<Row>> {
             score: scores.iter().filter_map(Value::as_f64).reduce(f64::max),
             usage: json(10),
             metadata: json(11),
+            feedback: row.get(12),
         }
     };
     Ok(rows.await?.iter().map(read).collect())

@@ -159,9 +159,10 @@ fn numbers(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 /// The counts that need no words.
-fn tables(report: &Report) -> [(&'static str, &Counts); 4] {
+fn tables(report: &Report) -> [(&'static str, &Counts); 5] {
     [
         ("Refusals by reason", &report.refusals),
+        ("Feedback", &report.feedback),
         ("Degraded answers", &report.degraded),
         ("Errors", &report.errors),
         ("Answers by model", &report.models),

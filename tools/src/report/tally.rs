@@ -33,6 +33,8 @@ pub(super) struct Report {
     pub gaps: Vec<Cluster>,
     /// Refusals and unsupported answers, by the reason in the log.
     pub refusals: Counts,
+    /// What readers thought of their answers, by its word.
+    pub feedback: Counts,
     /// Answers that were made while something was down.
     pub degraded: Counts,
     /// Failures by code.
@@ -171,6 +173,7 @@ pub(super) fn count(
         asked_seldom,
         gaps: clusters(rows, gaps, shown),
         refusals: counted(refusals.map(|it| it.reason().to_owned())),
+        feedback: counted(rows.iter().filter_map(|it| it.feedback.clone())),
         degraded: counted(degraded),
         errors: counted(rows.iter().filter_map(|it| it.error.clone())),
         models: counted(models.map(|it| it.model.clone())),
