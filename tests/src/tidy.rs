@@ -92,7 +92,8 @@ fn every_file_opens_with_what_it_is_for() {
 }
 
 /// Which rooms a room may call, itself aside. `http` stands for the edge.
-const RIGHT_OF: [(&str, &[&str]); 6] = [
+const RIGHT_OF: [(&str, &[&str]); 7] = [
+    ("chat", &["conversations", "retrieval", "llm", "auth", "db"]),
     ("llm", &[]),
     ("retrieval", &[]),
     ("auth", &["db"]),

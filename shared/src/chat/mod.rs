@@ -32,7 +32,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 pub use self::{ask::Ask, cite::Marker, sources::Source};
-use crate::{App, Error, Result, http::Call, llm::Usage};
+use crate::{App, Error, Result, call::Call, llm::Usage};
 
 /// What happens while an answer is made. Exactly one of `Done` and `Failed` comes, and last.
 #[derive(Debug)]

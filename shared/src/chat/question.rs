@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::{Ask, condense, keep, prompt};
 use crate::{
     App, Error, Result,
+    call::Call,
     config::Env,
     conversations::{
         Exchange, Owner, Status, Thread, log,
         store::{self, Turn},
     },
-    http::Call,
     llm::Usage,
     retrieval::{Found, Hit, Mode, Query, tokens::Tokeniser},
 };

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Problem, Route, Tasks, cors, extract, shape::Shape};
+use super::{Call, Problem, Route, Tasks, cors, extract, shape::Shape, tasks};
 use crate::{App, Error};
 
 /// The platform's limit on a request, less what we need to say goodbye.
@@ -25,29 +25,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Seconds an answer may take when `AGENT_TIMEOUT` is unset.
 const AGENT_TIMEOUT_S: u64 = 30;
-
-/// What belongs to one request.
-#[derive(Clone)]
-pub struct Call {
-    /// `UUIDv7`, in the `x-request-id` header, in problem details and in every log line.
-    pub request_id: Uuid,
-    /// The moment after which nobody waits for the answer.
-    pub deadline: Instant,
-    /// Work that outlives the handler.
-    pub tasks: Tasks,
-}
-
-impl Call {
-    /// The outcome of `work`, or [`Error::Timeout`] once nobody waits for it any more: a peer
-    /// that is silent must not hold a request for ever.
-    pub async fn within<T>(
-        &self,
-        work: impl Future<Output = crate::Result<T>>,
-    ) -> crate::Result<T> {
-        let outcome = tokio::time::timeout_at(self.deadline.into(), work).await;
-        outcome.unwrap_or(Err(Error::Timeout))
-    }
-}
 
 /// How long the platform lets a request run, put into the request by the platform's file.
 #[derive(Clone, Copy)]
@@ -120,7 +97,7 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
         tracing::info!(%method, path, status, ms, "answered");
         let id = HeaderValue::try_from(request_id.to_string()).expect("a UUID is ASCII");
         response.headers_mut().insert("x-request-id", id);
-        response.map(|body| call.tasks.hold(body))
+        response.map(|body| tasks::hold(call.tasks, body))
     }
     .instrument(span)
     .await

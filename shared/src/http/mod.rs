@@ -23,12 +23,12 @@ mod vercel;
 use axum::{Router, extract::State};
 
 pub use self::{
-    edge::{Call, mount},
+    edge::mount,
     problem::Problem,
     serve::{Exit, serve},
-    tasks::Tasks,
 };
 use crate::App;
+pub use crate::call::{Call, Tasks};
 
 /// One or more routes that still want their app.
 pub type Route = Router<&'static App>;

@@ -1,4 +1,4 @@
-//! Work that must be finished before the platform hears that a request is done.
+//! A body that ends only after its request's work has.
 
 use std::{
     pin::Pin,
@@ -7,41 +7,15 @@ use std::{
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
-/// The background tasks of one request. A platform freezes or stops a process once it
-/// believes a request to be over, so nothing may be spawned elsewhere.
-#[derive(Clone, Default)]
-pub struct Tasks {
-    request: TaskTracker,
-    process: TaskTracker,
-}
+use crate::call::Tasks;
 
-impl Tasks {
-    /// Tasks that `process` counts too, for a server that drains before it ends.
-    pub(super) fn counted_by(process: &TaskTracker) -> Self {
-        Self { request: TaskTracker::new(), process: process.clone() }
+/// The same body, whose end waits for the tasks.
+pub(super) fn hold(tasks: Tasks, body: Body) -> Body {
+    if tasks.is_idle() {
+        return body;
     }
-
-    /// Runs `work` to its end even when the client goes away.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.process.spawn(self.request.track_future(work.in_current_span()));
-    }
-
-    /// Resolves when every task has ended. Nothing is spawned after this was called.
-    pub async fn done(self) {
-        self.request.close();
-        self.request.wait().await;
-    }
-
-    /// The same body, whose end waits for the tasks.
-    pub(super) fn hold(self, body: Body) -> Body {
-        if self.request.is_empty() {
-            return body;
-        }
-        Body::new(Held { body, done: Box::pin(self.done()), tasks_done: false })
-    }
+    Body::new(Held { body, done: Box::pin(tasks.done()), tasks_done: false })
 }
 
 /// Reports its end only after the tasks have ended: Lambda freezes the process right after.
