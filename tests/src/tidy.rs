@@ -219,9 +219,10 @@ fn every_variable_is_in_the_example_and_in_the_manual() {
 }
 
 #[test]
-fn nothing_names_a_machine_or_a_registry() {
+fn every_dependency_comes_from_the_public_registry() {
     let lock = read("Cargo.lock");
     let sources: BTreeSet<_> =
         lock.lines().filter(|it| it.starts_with("source = ")).collect();
-    assert_eq!(sources.len(), 1, "dependencies come from crates.io alone: {sources:?}");
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    assert!(sources.iter().all(|it| it.ends_with("/crates.io-index\"")), "{sources:?}");
 }
