@@ -121,7 +121,11 @@ async fn two_tools_migrate_at_once_and_a_second_run_does_nothing() {
     let env = env(&database::empty_database().await);
     let (one, two) = tokio::join!(migrate::apply(&env), migrate::apply(&env));
     let (one, two) = (one.unwrap().ran, two.unwrap().ran);
-    assert_eq!(one.len() + two.len(), 3, "each file ran once: {one:?} {two:?}");
+    assert_eq!(
+        one.len() + two.len(),
+        migrate::FILES.len(),
+        "each file ran once: {one:?} {two:?}"
+    );
     assert!(migrate::apply(&env).await.unwrap().ran.is_empty());
 }
 
@@ -143,11 +147,11 @@ async fn the_files_run_by_hand_and_twice_and_the_tool_goes_on_from_there() {
     let url = database::empty_database().await;
     let db = client(&url).await;
     for _ in 0..2 {
-        for name in ["0001_first_tables", "0002_counters", "0003_feedback"] {
+        for (name, _) in migrate::FILES {
             db.batch_execute(&migration(name)).await.unwrap();
         }
     }
-    assert_eq!(migrate::apply(&env(&url)).await.unwrap().ran.len(), 3);
+    assert_eq!(migrate::apply(&env(&url)).await.unwrap().ran.len(), migrate::FILES.len());
 }
 
 fn migration(name: &str) -> String {
@@ -321,7 +325,7 @@ async fn behind_pgbouncer_a_named_statement_fails_and_ours_do_not() {
 #[tokio::test]
 async fn migrations_also_run_through_pgbouncer() {
     let url = pgbouncer::pooled(&database::empty_database().await);
-    assert_eq!(migrate::apply(&env(&url)).await.unwrap().ran.len(), 3);
+    assert_eq!(migrate::apply(&env(&url)).await.unwrap().ran.len(), migrate::FILES.len());
     assert!(migrate::apply(&env(&url)).await.unwrap().ran.is_empty());
 }
 

@@ -14,10 +14,11 @@ use tokio_postgres::types::Type;
 use crate::Outcome;
 
 /// Every migration, in order, inside the binary.
-const FILES: [(&str, &str); 3] = [
+pub const FILES: &[(&str, &str)] = &[
     ("0001_first_tables", include_str!("../../migrations/0001_first_tables.sql")),
     ("0002_counters", include_str!("../../migrations/0002_counters.sql")),
     ("0003_feedback", include_str!("../../migrations/0003_feedback.sql")),
+    ("0004_runs", include_str!("../../migrations/0004_runs.sql")),
 ];
 
 /// Held by a transaction, not by a session, so that it also holds behind a pooler.
@@ -184,7 +185,7 @@ async fn status(env: &Env) -> Outcome {
         Vec::new()
     };
     for (name, text) in FILES {
-        match noted.iter().find(|row| row.get::<_, &str>(0) == name) {
+        match noted.iter().find(|row| row.get::<_, &str>(0) == *name) {
             None => println!("missing  {name}"),
             Some(row) => {
                 let word = if row.get::<_, &str>(1) == hash(text) {
@@ -227,7 +228,7 @@ mod tests {
             .filter_map(|name| name.strip_suffix(".sql").map(str::to_owned))
             .collect();
         names.sort();
-        assert_eq!(names, FILES.map(|(name, _)| name));
+        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         for (at, name) in names.iter().enumerate() {
             assert!(name.starts_with(&format!("{:04}_", at + 1)), "{name}");
         }

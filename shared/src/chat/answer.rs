@@ -7,20 +7,19 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
-    Answer, Event, Events,
+    Answer, Asking, Event, Events, Failure, Text,
     cite::Marker,
     extract, keep,
     links::Allowed,
     prompt,
     question::Question,
     reply::Reply,
-    sources::{self, Citable},
+    sources::{Desk, Source},
 };
 use crate::{
     App, Error, Result,
-    conversations::Status,
+    conversations::{Exchange, Status},
     llm::{Delta, Usage},
-    retrieval::Book,
 };
 
 /// What the log calls an answer that no model wrote.
@@ -41,11 +40,13 @@ enum Refusal {
 #[derive(Default)]
 struct Draft {
     content: String,
-    markers: Vec<Marker>,
+    sources: Vec<Source>,
     usage: Usage,
     model: String,
     first_token_ms: Option<i32>,
     refusal: Option<Refusal>,
+    /// The reader stopped it here.
+    is_stopped: bool,
     /// It broke off here, with what there is.
     failure: Option<Error>,
 }
@@ -53,176 +54,202 @@ struct Draft {
 /// Writes the answer, keeps it, and says so: the last event leaves after the save.
 pub(super) async fn run(app: &App, mut question: Question, events: Events) {
     let mut draft = Draft { usage: question.condensing, ..Draft::default() };
-    let outcome = async {
-        let book = app.book().await?;
-        let for_model = !app.llm().await?.is_extractive() && question.within_cap;
-        let citable = prompt::citable(&question, for_model);
-        write(app, book, &mut question, &citable, &events, &mut draft).await?;
-        let by_model = draft.model != EXTRACTIVE;
-        let (text, markers) = (&draft.content, &draft.markers);
-        Ok(sources::cited(text, markers, &citable, &question, by_model, book))
-    };
-    let sources = match outcome.await {
-        Ok(sources) if draft.failure.is_none() => sources,
-        Ok(sources) => return fail(app, &question, draft, sources, &events).await,
-        Err(err) => {
-            draft.failure = Some(err);
-            return fail(app, &question, draft, Vec::new(), &events).await;
-        }
-    };
-    finish(app, question, draft, sources, &events).await;
+    if let Err(err) = write(app, &mut question, &events, &mut draft).await {
+        draft.failure = Some(err);
+    }
+    match draft.failure.take() {
+        None => finish(app, question, draft, &events).await,
+        Some(err) => fail(app, &question, draft, &err, &events).await,
+    }
 }
 
 async fn write(
     app: &App,
-    book: &Book,
     question: &mut Question,
-    citable: &[Citable],
     events: &Events,
     draft: &mut Draft,
 ) -> Result<()> {
-    let llm = app.llm().await?;
+    if !question.is_searched {
+        events.send(Event::Searching);
+        let stop = question.stop.clone();
+        tokio::select! {
+            outcome = question.search(app) => outcome?,
+            () = stop.cancelled() => {
+                draft.is_stopped = true;
+                return Ok(());
+            }
+        }
+    }
+    let (book, llm) = (app.book().await?, app.llm().await?);
+    let by_model = !llm.is_extractive() && question.within_cap;
     llm.model().clone_into(&mut draft.model);
-    if citable.is_empty() {
-        draft.refusal = Some(Refusal::NoHits);
+    let citable = prompt::citable(question, by_model);
+    let (asked, began) = (question.text.clone(), question.began);
+    let desk = Desk { citable: &citable, book, question: &asked };
+    let mut pen = Pen { draft, desk, events, began, by_model };
+    let refusal = if citable.is_empty() {
+        Some(Refusal::NoHits)
     } else if question.is_poorly_covered(app.env())? {
-        draft.refusal = Some(Refusal::LowCoverage);
-    } else if !llm.is_extractive() && question.within_cap {
-        ask_model(app, question, citable, events, draft).await?;
+        Some(Refusal::LowCoverage)
+    } else if by_model {
+        match ask_model(app, question, &mut pen).await? {
+            Outcome::Written => None,
+            Outcome::Refused => Some(Refusal::ModelRefused),
+            Outcome::Away => quote(app, &mut pen),
+        }
+    } else {
+        quote(app, &mut pen)
+    };
+    if refusal.is_some() {
+        pen.write(extract::refusal(&citable, book), &[]);
     }
-    let written = !draft.content.is_empty() || draft.failure.is_some();
-    if let Some(refusal) = draft.refusal {
-        let text = extract::refusal(citable, book);
-        *draft = Draft {
-            refusal: Some(refusal),
-            usage: draft.usage,
-            model: std::mem::take(&mut draft.model),
-            ..Draft::default()
-        };
-        draft.emit(text, question.began, events);
-    } else if !written {
-        EXTRACTIVE.clone_into(&mut draft.model);
-        quote(book, question, citable, Allowed::from_env(app.env()), events, draft);
-    }
+    pen.draft.refusal = refusal;
     Ok(())
 }
 
-/// Lets the model write. An error before its first word is no failure: the passages will be
-/// quoted instead, and the answer says that it is degraded.
+/// What came of asking a model.
+enum Outcome {
+    /// An answer, whole or broken off: the draft says which.
+    Written,
+    /// The signal that the book does not answer.
+    Refused,
+    /// Nothing, because it could not be asked.
+    Away,
+}
+
+/// Lets the model write until it has ended, the reader stops it, or the time is up. An error
+/// before its first word is no failure: the passages will be quoted instead, and the answer
+/// says that it is degraded.
 async fn ask_model(
     app: &App,
     question: &mut Question,
-    citable: &[Citable],
-    events: &Events,
-    draft: &mut Draft,
-) -> Result<()> {
+    pen: &mut Pen<'_>,
+) -> Result<Outcome> {
+    let citable = pen.desk.citable;
     let prompt = prompt::prompt(app.env(), question, citable).await?;
     let prompt_chars = prompt.chars();
-    let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
-    let mut counted = None;
+    let spent = Usage::estimate(prompt_chars, 0) + question.condensing;
     let llm = app.llm().await?;
+    pen.events.send(Event::Asking(Asking { model: llm.model().to_owned(), spent }));
+    let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
+    let (mut counted, mut reply_chars) = (None, 0);
     let replied = async {
         let mut deltas = llm.stream(&prompt).await?;
         while let Some(delta) = deltas.next().await {
             match delta? {
                 Delta::Usage(usage) => counted = Some(usage),
                 Delta::Text(text) => {
-                    draft.emit(reply.push(&text), question.began, events);
+                    reply_chars += text.chars().count();
+                    let text = reply.push(&text);
+                    pen.write(text, reply.new_markers());
                 }
             }
         }
         Ok(())
     };
-    let deadline = question.deadline.into();
-    let outcome = match tokio::time::timeout_at(deadline, replied).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::Timeout),
+    // What is not waited for any more is dropped, and with it the connection.
+    let outcome = tokio::select! {
+        outcome = replied => outcome,
+        () = question.stop.cancelled() => {
+            pen.draft.is_stopped = true;
+            Ok(())
+        }
+        () = tokio::time::sleep_until(question.deadline.into()) => Err(Error::Timeout),
     };
-    if outcome.is_ok() {
-        draft.emit(reply.finish(), question.began, events);
+    if outcome.is_ok() && !pen.draft.is_stopped {
+        let text = reply.finish();
+        pen.write(text, reply.new_markers());
     }
-    let is_refusal = reply.is_refusal();
-    (draft.content, draft.markers) = reply.into_parts();
     // A model that was never reached has cost nothing.
-    let estimate = draft
-        .first_token_ms
-        .map(|_| Usage::estimate(prompt_chars, draft.content.chars().count()));
-    let usage = counted.or(estimate).unwrap_or_default();
-    draft.usage = usage + question.condensing;
-    if is_refusal {
-        draft.refusal = Some(Refusal::ModelRefused);
-    } else if let Err(err) = outcome {
-        if draft.first_token_ms.is_some() {
-            draft.failure = Some(err);
-        } else {
+    let was_reached = reply_chars > 0 || pen.draft.is_stopped;
+    let estimate = was_reached.then(|| Usage::estimate(prompt_chars, reply_chars));
+    pen.draft.usage = counted.or(estimate).unwrap_or_default() + question.condensing;
+    match outcome {
+        _ if reply.is_refusal() => Ok(Outcome::Refused),
+        Ok(()) if pen.draft.is_stopped || !pen.draft.content.is_empty() => {
+            Ok(Outcome::Written)
+        }
+        Ok(()) => Ok(Outcome::Away),
+        Err(err) if pen.draft.first_token_ms.is_some() => Err(err),
+        Err(err) => {
             tracing::error!(cause = err.chain(), "the model is away: quoting passages");
             question.degraded.push("llm");
-            draft.content.clear();
+            Ok(Outcome::Away)
         }
     }
-    Ok(())
 }
 
 /// Quotes the best passages.
-fn quote(
-    book: &Book,
-    question: &Question,
-    citable: &[Citable],
-    allowed: Allowed,
-    events: &Events,
-    draft: &mut Draft,
-) {
-    let mut reply = Reply::new(citable.len(), allowed);
-    for paragraph in extract::paragraphs(&question.text, citable, book) {
-        draft.emit(reply.push_quoted(paragraph), question.began, events);
+fn quote(app: &App, pen: &mut Pen<'_>) -> Option<Refusal> {
+    let Desk { citable, book, question } = pen.desk;
+    EXTRACTIVE.clone_into(&mut pen.draft.model);
+    pen.by_model = false;
+    let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
+    for paragraph in extract::paragraphs(question, citable, book) {
+        let text = reply.push_quoted(paragraph);
+        pen.write(text, reply.new_markers());
     }
-    draft.emit(reply.finish(), question.began, events);
-    (draft.content, draft.markers) = reply.into_parts();
-    if draft.content.is_empty() {
-        draft.refusal = Some(Refusal::NoHits);
-        draft.emit(extract::refusal(citable, book), question.began, events);
+    let text = reply.finish();
+    pen.write(text, reply.new_markers());
+    pen.draft.content.is_empty().then_some(Refusal::NoHits)
+}
+
+/// Writes into the draft and to the reader at once.
+struct Pen<'a> {
+    draft: &'a mut Draft,
+    desk: Desk<'a>,
+    events: &'a Events,
+    began: Instant,
+    by_model: bool,
+}
+
+impl Pen<'_> {
+    /// Writes `text`, in which these `markers` stand.
+    fn write(&mut self, text: String, markers: &[Marker]) {
+        if text.is_empty() {
+            return;
+        }
+        let ms = i32::try_from(self.began.elapsed().as_millis()).unwrap_or(i32::MAX);
+        self.draft.first_token_ms.get_or_insert(ms);
+        self.draft.content.push_str(&text);
+        let Draft { content, sources, .. } = &mut *self.draft;
+        let cite = |it: &Marker| self.desk.cite(*it, content, self.by_model, sources);
+        let cited = markers.iter().map(cite).collect();
+        self.events.send(Event::Text(Text { text, cited }));
     }
 }
 
 impl Draft {
-    fn emit(&mut self, text: String, began: Instant, events: &Events) {
-        if text.is_empty() {
-            return;
-        }
-        let ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
-        self.first_token_ms.get_or_insert(ms);
-        self.content.push_str(&text);
-        events.send(Event::Delta(text));
-    }
-
     fn log_reason(&self, unsupported: bool) -> Option<&'static str> {
         match self.refusal {
             Some(Refusal::NoHits) => Some("no_hits"),
             Some(Refusal::LowCoverage) => Some("low_coverage"),
             Some(Refusal::ModelRefused) => Some("model_refused"),
+            None if self.is_stopped => Some("stopped"),
             None => unsupported.then_some("no_valid_citation"),
+        }
+    }
+
+    /// The exchange with what was written so far.
+    fn record(&self, question: &Question) -> Exchange {
+        Exchange {
+            answer: self.content.clone(),
+            sources: json!(self.sources),
+            model: self.model.clone(),
+            usage: json!(self.usage),
+            first_token_ms: self.first_token_ms,
+            ..question.record()
         }
     }
 }
 
-async fn finish(
-    app: &App,
-    mut question: Question,
-    draft: Draft,
-    sources: Vec<sources::Source>,
-    events: &Events,
-) {
+async fn finish(app: &App, mut question: Question, draft: Draft, events: &Events) {
     let refused = draft.refusal.is_some();
-    let unsupported = !refused && sources.is_empty();
+    let unsupported = !refused && !draft.is_stopped && draft.sources.is_empty();
     let timestamp = OffsetDateTime::now_utc();
-    let mut exchange = question.record();
-    exchange.status = Status::Complete;
+    let mut exchange = draft.record(&question);
+    exchange.status = if draft.is_stopped { Status::Stopped } else { Status::Complete };
     exchange.answered_at = timestamp;
-    exchange.answer.clone_from(&draft.content);
-    exchange.sources = json!(sources);
-    exchange.model.clone_from(&draft.model);
-    exchange.usage = json!(draft.usage);
-    exchange.first_token_ms = draft.first_token_ms;
     exchange.metadata["refused"] = json!(refused);
     exchange.metadata["unsupported"] = json!(unsupported);
     exchange.metadata["reason"] = json!(draft.log_reason(unsupported));
@@ -236,11 +263,12 @@ async fn finish(
         message_id: exchange.id,
         timestamp,
         conversation_id: kept.conversation,
-        sources,
-        markers: draft.markers,
+        sources: draft.sources,
+        markers: Vec::new(),
         refused,
         unsupported,
-        degraded: question.degraded,
+        stopped: draft.is_stopped,
+        degraded: question.degraded.iter().map(|it| (*it).to_owned()).collect(),
         saved: question.conversation.map(|_| kept.saved),
         book_version: question.book_version,
         usage: draft.usage,
@@ -252,18 +280,11 @@ async fn fail(
     app: &App,
     question: &Question,
     draft: Draft,
-    sources: Vec<sources::Source>,
+    err: &Error,
     events: &Events,
 ) {
-    let err = draft.failure.unwrap_or(Error::Timeout);
     tracing::error!(cause = err.chain(), "an answer broke off");
-    let mut exchange = question.record();
-    exchange.answer = draft.content;
-    exchange.sources = json!(sources);
-    exchange.model = draft.model;
-    exchange.usage = json!(draft.usage);
-    exchange.first_token_ms = draft.first_token_ms;
-    let away = question.database_is_away();
-    keep::failed(app, exchange, &err, away, question.deadline).await;
-    events.send(Event::Failed(err));
+    let (away, deadline) = (question.database_is_away(), question.deadline);
+    keep::failed(app, draft.record(question), err, away, deadline).await;
+    events.send(Event::Failed(Failure::from(err)));
 }

@@ -34,6 +34,32 @@ pub struct Ask {
     pub history: Vec<Turn>,
     /// Whether the last question is asked once more: the new answer takes the old one's place.
     pub again: bool,
+    /// Whether the client is told that we are searching: then the stream opens before the
+    /// search, and a search that fails is an event in it.
+    pub opens_early: bool,
+    /// Whether the client was told that the conversation exists: then the question is kept
+    /// even if nothing comes of it.
+    pub promised: bool,
+    /// What makes a repeated request the same request: an equal key of the same owner joins
+    /// the answer that is on its way, or was a moment ago.
+    pub key: Option<[u8; 32]>,
+}
+
+impl Ask {
+    /// A question of its own, which nothing but the log keeps.
+    pub fn new(owner: Owner, question: String) -> Self {
+        Self {
+            owner,
+            question,
+            selection: None,
+            thread: Thread::LogOnly,
+            history: Vec::new(),
+            again: false,
+            opens_early: false,
+            promised: false,
+            key: None,
+        }
+    }
 }
 
 impl Owner {
@@ -136,7 +162,7 @@ impl Body {
             Some(said) if owner == Owner::Guest => history(said)?,
             _ => Vec::new(),
         };
-        Ok(Ask { owner, question, selection, thread, history, again: false })
+        Ok(Ask { selection, thread, history, ..Ask::new(owner, question) })
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::mem;
 
+use serde::{Deserialize, Serialize};
+
 /// The most characters inside a bracket that may still be a marker.
 const MARKER_CHARS: usize = 24;
 
@@ -22,12 +24,14 @@ pub(super) struct Citer {
     /// Everything that has left.
     text: String,
     markers: Vec<Marker>,
+    /// How many of them [`Citer::new_markers`] has told.
+    told: usize,
     /// A marker was refused right here.
     has_gap: bool,
 }
 
 /// A marker that left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// The passage, from 1.
     pub n: usize,
@@ -46,7 +50,7 @@ impl Citer {
     /// For an answer that may cite passages 1 to `passages`.
     pub(super) fn new(passages: usize) -> Self {
         let (held, text, markers) = <_>::default();
-        Self { passages, held, text, markers, has_gap: false }
+        Self { passages, held, text, markers, told: 0, has_gap: false }
     }
 
     /// More of the model's text; returns what may leave now.
@@ -76,9 +80,10 @@ impl Citer {
         self.text[from..].to_owned()
     }
 
-    /// The answer so far, and the markers in it.
-    pub(super) fn into_parts(self) -> (String, Vec<Marker>) {
-        (self.text, self.markers)
+    /// The markers that have left since this was last asked.
+    pub(super) fn new_markers(&mut self) -> &[Marker] {
+        let from = mem::replace(&mut self.told, self.markers.len());
+        &self.markers[from..]
     }
 
     fn take(&mut self, c: char) {
@@ -164,9 +169,8 @@ mod tests {
         let mut citer = Citer::new(passages);
         let mut left: String = pieces.iter().map(|it| citer.push(it)).collect();
         left.push_str(&citer.finish());
-        let (text, markers) = citer.into_parts();
-        assert_eq!(left, text);
-        (text, markers.iter().map(|it| it.n).collect())
+        assert_eq!(left, citer.text);
+        (left, citer.new_markers().iter().map(|it| it.n).collect())
     }
 
     #[test]

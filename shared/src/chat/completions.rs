@@ -95,7 +95,7 @@ impl Body {
             Some(id) => ask::known(&owner, &id)?,
             None => Thread::LogOnly,
         };
-        Ok(Ask { owner, question, selection: None, thread, history, again: false })
+        Ok(Ask { thread, history, ..Ask::new(owner, question) })
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) async fn finished(
     Kept { saved: false, away: away || !gone, conversation: exchange.conversation_id }
 }
 
-/// Stores what there is of an answer that failed.
+/// Stores what there is of an answer that failed. Without any text its status stays what it
+/// was: whether the question alone is worth keeping is its own business.
 pub(super) async fn failed(
     app: &App,
     mut exchange: Exchange,
@@ -69,8 +70,9 @@ pub(super) async fn failed(
 ) {
     exchange.answered_at = OffsetDateTime::now_utc();
     exchange.error_code = Some(err.code().to_owned());
-    exchange.status =
-        if exchange.answer.is_empty() { Status::Failed } else { Status::Interrupted };
+    if !exchange.answer.is_empty() {
+        exchange.status = Status::Interrupted;
+    }
     finished(app, &exchange, away, deadline).await;
 }
 

@@ -9,6 +9,7 @@ mod cite;
 mod code;
 pub mod completions;
 mod condense;
+mod event;
 mod extract;
 mod fragment;
 mod keep;
@@ -26,58 +27,16 @@ pub mod ui;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt, Stream};
-use serde::Serialize;
-use time::OffsetDateTime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
-pub use self::{ask::Ask, cite::Marker, sources::Source};
-use crate::{App, Error, Result, call::Call, llm::Usage};
-
-/// What happens while an answer is made. Exactly one of `Done` and `Failed` comes, and last.
-#[derive(Debug)]
-pub enum Event {
-    /// More text. All of them together are the answer's content, to the byte.
-    Delta(String),
-    /// The whole answer, saved.
-    Done(Box<Answer>),
-    /// It broke off. What there was is kept.
-    Failed(Error),
-}
-
-/// A whole answer, in the contract's words.
-#[derive(Clone, Debug, Serialize)]
-pub struct Answer {
-    /// The text, with `[n]` where a source is cited.
-    pub content: String,
-    /// The answer's id, also of its log row.
-    pub message_id: Uuid,
-    /// When it was finished.
-    #[serde(with = "time::serde::rfc3339")]
-    pub timestamp: OffsetDateTime,
-    /// Where it is kept; absent for guests, and when only the log keeps it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation_id: Option<Uuid>,
-    /// What was cited, and nothing else.
-    pub sources: Vec<Source>,
-    /// Where in the text.
-    #[serde(skip)]
-    pub markers: Vec<Marker>,
-    /// The book does not answer this.
-    pub refused: bool,
-    /// No citation survived checking.
-    pub unsupported: bool,
-    /// What was down: `qdrant`, `embeddings`, `reranker`, `llm`, `database`.
-    pub degraded: Vec<&'static str>,
-    /// Whether it is in the history; absent when there is none that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub saved: Option<bool>,
-    /// The version of the book that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub book_version: Option<String>,
-    /// Tokens.
-    pub usage: Usage,
-}
+pub use self::{
+    ask::Ask,
+    cite::Marker,
+    event::{Answer, Asking, Cited, Event, Failure, Text},
+    sources::Source,
+};
+use crate::{App, Error, Result, call::Call};
 
 /// An answer on its way.
 pub struct Started {
@@ -86,26 +45,38 @@ pub struct Started {
     /// Where it will be kept, if it is kept. Should another first question make the client's
     /// conversation at the same moment, it is that one: the answer knows.
     pub conversation: Option<Uuid>,
-    /// Its events.
-    pub events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Event>,
+    markers: Vec<Marker>,
 }
 
 impl Started {
+    /// The next event; the answer in the last one knows where its markers stand.
+    pub async fn next(&mut self) -> Option<Event> {
+        let mut event = self.events.recv().await?;
+        match &mut event {
+            Event::Text(text) => {
+                self.markers.extend(text.cited.iter().map(|it| it.marker));
+            }
+            Event::Done(answer) => answer.markers = std::mem::take(&mut self.markers),
+            _ => {}
+        }
+        Some(event)
+    }
+
     /// The events as a stream.
     pub(super) fn into_events(self) -> impl Stream<Item = Event> + Send {
-        futures_util::stream::unfold(self.events, |mut events| async {
-            let event = events.recv().await?;
-            Some((event, events))
+        futures_util::stream::unfold(self, |mut started| async {
+            Some((started.next().await?, started))
         })
     }
 
     /// The whole answer, or why there is none.
     pub(super) async fn whole(mut self) -> Result<Box<Answer>> {
-        while let Some(event) = self.events.recv().await {
+        while let Some(event) = self.next().await {
             match event {
-                Event::Delta(_) => {}
                 Event::Done(answer) => return Ok(answer),
-                Event::Failed(err) => return Err(err),
+                Event::Failed(failure) => return Err(failure.into()),
+                _ => {}
             }
         }
         Err(Error::Internal("an answer ended without its last event".to_owned()))
@@ -135,8 +106,8 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
         if AssertUnwindSafe(run).catch_unwind().await.is_err() {
             let err = Error::Internal("an answer panicked".to_owned());
             keep::failed(app, record, &err, away, deadline).await;
-            sender.send(Event::Failed(err));
+            sender.send(Event::Failed(Failure::from(&err)));
         }
     });
-    Ok(Started { message_id, conversation, events })
+    Ok(Started { message_id, conversation, events, markers: Vec::new() })
 }

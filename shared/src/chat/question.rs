@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Instant};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Ask, condense, keep, prompt};
@@ -51,8 +52,14 @@ pub(super) struct Question {
     pub book_version: Option<String>,
     /// Whether the day's cap leaves room for a model's answer.
     pub within_cap: bool,
+    /// Whether the passages are there.
+    pub is_searched: bool,
+    /// What becomes of the exchange if there is no answer.
+    unanswered: Status,
     asked_at: OffsetDateTime,
     pub began: Instant,
+    /// Cancelled when the reader wants no more of it.
+    pub stop: CancellationToken,
     pub deadline: Instant,
 }
 
@@ -83,12 +90,17 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         condensing: Usage::default(),
         book_version: None,
         within_cap: true,
+        is_searched: false,
+        unanswered: if ask.promised { Status::Interrupted } else { Status::Failed },
         asked_at: OffsetDateTime::now_utc(),
         began,
+        stop: CancellationToken::new(),
         deadline: call.deadline,
     };
     question.remember(app).await?;
-    if let Err(err) = question.search(app).await {
+    if !ask.opens_early
+        && let Err(err) = question.search(app).await
+    {
         // A question that could not be answered leaves its row in the log too.
         let (away, deadline) = (question.database_is_away(), question.deadline);
         keep::failed(app, question.record(), &err, away, deadline).await;
@@ -151,7 +163,8 @@ impl Question {
         }
     }
 
-    async fn search(&mut self, app: &App) -> Result<()> {
+    /// Finds the passages, and the place of the selection.
+    pub(super) async fn search(&mut self, app: &App) -> Result<()> {
         let book = app.book().await?;
         let deadline = self.deadline.into();
         let mut query =
@@ -162,6 +175,7 @@ impl Question {
             found.await.map_err(|_| Error::Timeout)??;
         self.hits = hits;
         self.book_version = book_version;
+        self.is_searched = true;
         self.degraded.extend(degraded);
 
         let Some((selected, place)) = &mut self.selection else { return Ok(()) };
@@ -227,7 +241,7 @@ impl Question {
             question: self.text.clone(),
             answer: String::new(),
             sources: json!([]),
-            status: Status::Failed,
+            status: self.unanswered,
             asked_at: self.asked_at,
             answered_at: self.asked_at,
             first_token_ms: None,

@@ -1,40 +1,40 @@
 //! What an answer cites, with the words that carry it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{cite::Marker, fragment, question::Question, stretch::Stretch};
+use super::{Cited, cite::Marker, fragment, stretch::Stretch};
 use crate::retrieval::{Book, Hit, Quote};
 
 /// Characters of the answer before a marker that say what it is cited for.
 const CLAIM_CHARS: usize = 300;
 
 /// One cited source, in the contract's words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Its number in the answer.
     pub n: usize,
     /// The passage; absent for a selection that is not in the book.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
     /// The breadcrumb.
     pub title: String,
     /// Where a reader opens it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The page inside the book.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The words of the book, verbatim.
     pub quote: String,
     /// Where the quote starts in the page's source: code points, zero-based.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<u32>,
     /// Where it ends, exclusive.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<u32>,
     /// The raw fused score.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
 
@@ -108,30 +108,35 @@ fn with_fragment(url: String, quote: Option<&Quote>) -> String {
     format!("{url}{hash}:~:{directive}")
 }
 
-/// The sources of an answer, by number: each once, quoted for what it is cited for.
-pub(super) fn cited(
-    content: &str,
-    markers: &[Marker],
-    citable: &[Citable],
-    question: &Question,
-    by_model: bool,
-    book: &Book,
-) -> Vec<Source> {
-    let mut numbers: Vec<usize> = markers.iter().map(|it| it.n).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let quoted = numbers.into_iter().filter_map(|n| {
-        let mut claim = String::new();
-        for marker in markers.iter().filter(|it| by_model && it.n == n) {
-            claim.push_str(before(content, marker.at));
-            claim.push(' ');
-        }
-        if claim.trim().is_empty() {
-            claim.clone_from(&question.text);
-        }
-        Some(citable.get(n - 1)?.source(n, &claim, book))
-    });
-    quoted.collect()
+/// What an answer may cite, and what its question was.
+pub(super) struct Desk<'a> {
+    pub citable: &'a [Citable],
+    pub book: &'a Book,
+    pub question: &'a str,
+}
+
+impl Desk<'_> {
+    /// What the marker at the end of `content` cites. Among those `cited`, by number, it is
+    /// settled where its number first stands, so that a reader who sees a source then sees the
+    /// same one later. It is quoted for the sentence before it, or for the question where we
+    /// and no model put the marker there.
+    pub(super) fn cite(
+        &self,
+        marker: Marker,
+        content: &str,
+        by_model: bool,
+        cited: &mut Vec<Source>,
+    ) -> Cited {
+        let at = cited.binary_search_by_key(&marker.n, |it| it.n).unwrap_or_else(|at| {
+            let claim = Some(before(content, marker.at))
+                .filter(|it| by_model && !it.trim().is_empty())
+                .unwrap_or(self.question);
+            let source = self.citable[marker.n - 1].source(marker.n, claim, self.book);
+            cited.insert(at, source);
+            at
+        });
+        Cited { marker, source: cited[at].clone() }
+    }
 }
 
 /// The sentence that ends at `at`, without the markers that stand between.

@@ -1,7 +1,7 @@
 //! The answer as it is written.
 
 use axum::{response::Response, routing::post};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::ready};
 
 use super::{ask::Body, start};
 use crate::{
@@ -27,6 +27,6 @@ async fn stream_answer(
 ) -> Result<Response> {
     let started = start(&app, &call, body.into_ask(&caller)?).await?;
     let id = started.message_id;
-    let payloads = started.into_events().map(|event| simple::event(&event));
+    let payloads = started.into_events().filter_map(|event| ready(simple::event(&event)));
     Ok(sse::named(id, sse::response(payloads)))
 }

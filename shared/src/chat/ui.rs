@@ -5,7 +5,7 @@ use axum::{
     response::Response,
     routing::post,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::ready, stream};
 use serde::Deserialize;
 
 use super::{
@@ -77,7 +77,7 @@ impl Body {
             (_, Some(id)) => (Thread::Called(checked(id)?), Vec::new()),
         };
         let again = self.trigger.as_deref() == Some("regenerate-message");
-        Ok(Ask { owner, question, selection: None, thread, history, again })
+        Ok(Ask { thread, history, again, ..Ask::new(owner, question) })
     }
 }
 
@@ -117,7 +117,8 @@ async fn parts(
     Who(caller): Who,
     Json(body): Json<Body>,
 ) -> Result<Response> {
-    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let ask = Ask { opens_early: true, ..body.into_ask(&caller)? };
+    let started = start(&app, &call, ask).await?;
     let id = started.message_id;
     let opening = stream::iter(Parts::opening(id, started.conversation));
     let mut parts = Parts::default();
@@ -137,6 +138,6 @@ async fn chunks(
 ) -> Result<Response> {
     let started = start(&app, &call, body.into_ask(&caller)?).await?;
     let id = started.message_id;
-    let payloads = started.into_events().map(|event| ui::chunk(&event));
+    let payloads = started.into_events().filter_map(|event| ready(ui::chunk(&event)));
     Ok(sse::named(id, sse::response(payloads)))
 }

@@ -64,6 +64,8 @@ pub enum Status {
     Complete,
     /// Cut short, with what there was.
     Interrupted,
+    /// Stopped by the reader, with what there was.
+    Stopped,
     /// No answer: only the log keeps it.
     Failed,
 }

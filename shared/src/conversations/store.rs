@@ -168,8 +168,11 @@ pub async fn save(
     let kept = exchange.status != Status::Failed;
     let conversation = exchange.conversation_id;
     let title = title(&exchange.question);
-    let status =
-        if exchange.status == Status::Interrupted { "interrupted" } else { "complete" };
+    let status = match exchange.status {
+        Status::Interrupted => "interrupted",
+        Status::Stopped => "stopped",
+        Status::Complete | Status::Failed => "complete",
+    };
     let (question, answer) = (clean(&exchange.question), clean(&exchange.answer));
     let sources = clean_json(&exchange.sources);
     let usage = clean_json(&exchange.usage);

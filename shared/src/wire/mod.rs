@@ -4,13 +4,19 @@ pub mod openai;
 pub mod simple;
 pub mod ui;
 
-use crate::Error;
+use crate::chat::{Answer, Source};
 
-/// What a reader is told when an answer breaks off; never an inner text.
-fn sentence(err: &Error) -> &'static str {
-    match err {
-        Error::Timeout => "The answer took too long and broke off. Please ask again.",
-        Error::Unavailable { .. } => "The answer broke off. Please ask again.",
-        _ => "Something went wrong on our side.",
-    }
+/// Every marker whose source is known, with its source and its place in the answer, counted in
+/// the client's units. One walk over the text: the markers stand in order.
+fn placed(
+    answer: &Answer,
+    units: fn(&str) -> usize,
+) -> impl Iterator<Item = (&Source, std::ops::Range<usize>)> {
+    let (mut from, mut start) = (0, 0);
+    answer.markers.iter().filter_map(move |marker| {
+        start += units(&answer.content[from..marker.at]);
+        from = marker.at;
+        let source = answer.sources.iter().find(|it| it.n == marker.n)?;
+        Some((source, start..start + marker.text().len()))
+    })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::sentence;
+use super::placed;
 use crate::chat::{Answer, Event};
 
 /// The one model that there is: the book.
@@ -59,12 +59,13 @@ impl Chunks {
     /// The chunks of one event.
     pub fn event(&self, event: &Event) -> Vec<String> {
         match event {
-            Event::Delta(text) => {
-                vec![self.choice(&json!({ "content": text }), None).to_string()]
+            Event::Searching | Event::Asking(_) => Vec::new(),
+            Event::Text(it) => {
+                vec![self.choice(&json!({ "content": it.text }), None).to_string()]
             }
             Event::Done(answer) => self.ending(answer),
-            Event::Failed(err) => {
-                vec![error(sentence(err), "server_error", None, err.code()).to_string()]
+            Event::Failed(it) => {
+                vec![error(it.sentence(), "server_error", None, it.code()).to_string()]
             }
         }
     }
@@ -138,28 +139,24 @@ fn usage(answer: &Answer) -> Value {
 /// One citation for every marker whose source has an address. The offsets count code points
 /// and take in the marker, half-open: `content[start:end]` is `[n]`.
 fn annotations(answer: &Answer) -> Vec<Value> {
-    let mut annotations = Vec::new();
-    for marker in &answer.markers {
-        let source = answer.sources.iter().find(|it| it.n == marker.n);
-        let Some((source, url)) = source.and_then(|it| Some((it, it.url.as_ref()?)))
-        else {
-            continue;
-        };
-        let start = answer.content[..marker.at].chars().count();
-        annotations.push(json!({
+    let placed = placed(answer, |text| text.chars().count());
+    let cited = placed.filter_map(|(source, place)| {
+        let url = source.url.as_ref()?;
+        Some(json!({
             "type": "url_citation",
             "url_citation": {
-                "start_index": start,
-                "end_index": start + marker.text().len(),
+                "start_index": place.start,
+                "end_index": place.end,
                 "url": url,
                 "title": source.title,
             },
-        }));
-    }
-    annotations
+        }))
+    });
+    cited.collect()
 }
 
 /// What else there is to know about an answer.
+#[expect(clippy::struct_excessive_bools, reason = "they are members of the wire")]
 #[derive(Serialize)]
 struct Ours<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +164,9 @@ struct Ours<'a> {
     sources: &'a [crate::chat::Source],
     refused: bool,
     unsupported: bool,
-    degraded: &'a [&'static str],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
+    degraded: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<bool>,
     usage_estimated: bool,
@@ -182,6 +181,7 @@ impl<'a> Ours<'a> {
             sources: &answer.sources,
             refused: answer.refused,
             unsupported: answer.unsupported,
+            stopped: answer.stopped,
             degraded: &answer.degraded,
             saved: answer.saved,
             usage_estimated: answer.usage.estimated,

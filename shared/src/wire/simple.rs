@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::sentence;
 use crate::chat::{Answer, Event};
 
 /// The answer of `POST /api/v1/chat`.
@@ -11,19 +10,20 @@ pub fn response(answer: &Answer) -> Value {
     json!({ "response": Whole { answer, status: "success" } })
 }
 
-/// One event of `POST /api/v1/chat/stream`.
-pub fn event(event: &Event) -> String {
-    match event {
-        Event::Delta(text) => json!({ "content": text, "status": "partial" }).to_string(),
-        Event::Done(answer) => json!(Whole { answer, status: "success" }).to_string(),
-        Event::Failed(err) => json!({
-            "content": sentence(err),
+/// One event of `POST /api/v1/chat/stream`; nothing is said of the search.
+pub fn event(event: &Event) -> Option<String> {
+    let event = match event {
+        Event::Searching | Event::Asking(_) => return None,
+        Event::Text(it) => json!({ "content": it.text, "status": "partial" }),
+        Event::Done(answer) => json!(Whole { answer, status: "success" }),
+        Event::Failed(failure) => json!({
+            "content": failure.sentence(),
             "status": "error",
-            "code": err.code(),
-            "retryable": err.is_retryable(),
-        })
-        .to_string(),
-    }
+            "code": failure.code(),
+            "retryable": failure.is_retryable(),
+        }),
+    };
+    Some(event.to_string())
 }
 
 #[derive(Serialize)]

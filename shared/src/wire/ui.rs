@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::sentence;
+use super::placed;
 use crate::chat::{Answer, Event, Source};
 
 /// The header that names the protocol.
@@ -37,29 +37,39 @@ impl Parts {
     pub fn event(&mut self, event: &Event) -> Vec<String> {
         let mut parts = Vec::new();
         match event {
-            Event::Delta(text) => {
+            Event::Searching => parts.push(status("retrieving")),
+            Event::Asking(_) => parts.push(status("answering")),
+            Event::Text(it) => {
                 if !self.text_is_open {
                     self.text_is_open = true;
                     parts.push(json!({ "type": "text-start", "id": TEXT }).to_string());
                 }
-                let delta = json!({ "type": "text-delta", "id": TEXT, "delta": text });
+                let delta = json!({ "type": "text-delta", "id": TEXT, "delta": it.text });
                 parts.push(delta.to_string());
             }
             Event::Done(answer) => {
                 parts.extend(self.closing(&citations(answer)));
                 parts.extend(answer.sources.iter().map(|it| source(it).to_string()));
                 parts.push(plain("finish-step"));
-                let finish = json!({
-                    "type": "finish",
-                    "finishReason": "stop",
-                    "messageMetadata": Metadata::of(answer),
-                });
-                parts.push(finish.to_string());
+                let metadata = Metadata::of(answer);
+                let last = if answer.stopped {
+                    // The SDK ends the message here, without an error and without metadata.
+                    let told = json!({ "type": "message-metadata", "messageMetadata": metadata });
+                    parts.push(told.to_string());
+                    json!({ "type": "abort", "reason": "stopped by the reader" })
+                } else {
+                    json!({
+                        "type": "finish",
+                        "finishReason": "stop",
+                        "messageMetadata": metadata,
+                    })
+                };
+                parts.push(last.to_string());
                 parts.push("[DONE]".to_owned());
             }
-            Event::Failed(err) => {
+            Event::Failed(failure) => {
                 parts.extend(self.closing(&[]));
-                let error = json!({ "type": "error", "errorText": sentence(err) });
+                let error = json!({ "type": "error", "errorText": failure.sentence() });
                 parts.push(error.to_string());
                 parts.push("[DONE]".to_owned());
             }
@@ -77,9 +87,10 @@ impl Parts {
 }
 
 /// The event of `POST /chat`: pieces of text, then the answer's id.
-pub fn chunk(event: &Event) -> String {
-    match event {
-        Event::Delta(text) => json!({ "type": "chunk", "content": text }),
+pub fn chunk(event: &Event) -> Option<String> {
+    let chunk = match event {
+        Event::Searching | Event::Asking(_) => return None,
+        Event::Text(it) => json!({ "type": "chunk", "content": it.text }),
         Event::Done(answer) => {
             let mut done = json!(Metadata::of(answer));
             done["type"] = "done".into();
@@ -87,12 +98,23 @@ pub fn chunk(event: &Event) -> String {
             done["sources"] = json!(answer.sources);
             done
         }
-        Event::Failed(err) => json!({
+        Event::Failed(failure) => json!({
             "type": "error",
-            "message": sentence(err),
-            "code": err.code(),
+            "message": failure.sentence(),
+            "code": failure.code(),
         }),
-    }
+    };
+    Some(chunk.to_string())
+}
+
+/// What we are doing, for a client that shows it; it does not become part of the message.
+fn status(phase: &str) -> String {
+    json!({
+        "type": "data-status",
+        "id": "status",
+        "data": { "phase": phase },
+        "transient": true,
+    })
     .to_string()
 }
 
@@ -104,9 +126,8 @@ fn plain(kind: &str) -> String {
 /// take in the marker, half-open, and count UTF-16 units, as JavaScript does:
 /// `text.slice(startIndex, endIndex)` is `[n]`.
 fn citations(answer: &Answer) -> Vec<Value> {
-    let cited = answer.markers.iter().filter_map(|marker| {
-        let source = answer.sources.iter().find(|it| it.n == marker.n)?;
-        let start = answer.content[..marker.at].encode_utf16().count();
+    let placed = placed(answer, |text| text.encode_utf16().count());
+    let cited = placed.map(|(source, at)| {
         let mut place = json!({
             "type": "source",
             "id": source.n.to_string(),
@@ -119,12 +140,12 @@ fn citations(answer: &Answer) -> Vec<Value> {
             place["sourceType"] = "document".into();
             place["mediaType"] = "text/plain".into();
         }
-        Some(json!({
+        json!({
             "source": place,
-            "startIndex": start,
-            "endIndex": start + marker.text().len(),
+            "startIndex": at.start,
+            "endIndex": at.end,
             "citedText": source.quote,
-        }))
+        })
     });
     cited.collect()
 }
@@ -158,9 +179,11 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation_id: Option<Uuid>,
     usage: Value,
-    degraded: &'a [&'static str],
+    degraded: &'a [String],
     refused: bool,
     unsupported: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,6 +204,7 @@ impl<'a> Metadata<'a> {
             degraded: &answer.degraded,
             refused: answer.refused,
             unsupported: answer.unsupported,
+            stopped: answer.stopped,
             saved: answer.saved,
             book_version: answer.book_version.as_deref(),
         }

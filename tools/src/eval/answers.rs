@@ -10,7 +10,7 @@ use shared::{
     App,
     chat::{self, Ask, Event},
     config::Env,
-    conversations::{Owner, Thread, store},
+    conversations::{Owner, store},
     http::{Call, Tasks},
 };
 use uuid::Uuid;
@@ -114,27 +114,24 @@ impl Reader {
             tasks: tasks.clone(),
         };
         let ask = Ask {
-            owner: Owner::Guest,
-            question: question.text.clone(),
-            selection: None,
-            thread: Thread::LogOnly,
             history: history(question),
-            again: false,
+            ..Ask::new(Owner::Guest, question.text.clone())
         };
         let mut answered = Answered::default();
         let mut first_ms = None;
         match chat::start(self.app, &call, ask).await {
             Err(err) => answered.error = Some(err.code().to_owned()),
             Ok(mut started) => {
-                while let Some(event) = started.events.recv().await {
+                while let Some(event) = started.next().await {
                     match event {
-                        Event::Delta(_) => {
+                        Event::Text(_) => {
                             first_ms.get_or_insert_with(|| milliseconds(began));
                         }
                         Event::Done(answer) => answered = judged(*answer, wanted),
-                        Event::Failed(err) => {
-                            answered.error = Some(err.code().to_owned());
+                        Event::Failed(failure) => {
+                            answered.error = Some(failure.code().to_owned());
                         }
+                        Event::Searching | Event::Asking(_) => {}
                     }
                 }
             }
@@ -168,12 +165,7 @@ fn judged(answer: chat::Answer, wanted: &Wanted) -> Answered {
         unsupported: answer.unsupported,
         cited_relevant: cited.iter().filter(|it| wanted.has_page(it)).count(),
         cited,
-        degraded: answer
-            .degraded
-            .into_iter()
-            .filter(|it| *it != "database")
-            .map(str::to_owned)
-            .collect(),
+        degraded: answer.degraded.into_iter().filter(|it| it != "database").collect(),
         error: None,
         tokens: (answer.usage.input_tokens, answer.usage.output_tokens),
     }
