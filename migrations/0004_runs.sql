@@ -21,6 +21,8 @@ create table if not exists runs (
   request_key bytea,
   -- The exchange as far as it is known, ready to be saved by somebody else.
   exchange jsonb not null,
+  -- What is known of it by now: the model, the usage so far.
+  known jsonb not null default '{}',
   began_at timestamptz not null default clock_timestamp(),
   -- The last sign of life.
   seen_at timestamptz not null default clock_timestamp(),

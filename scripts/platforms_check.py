@@ -17,6 +17,8 @@ CONTRACT = [
     ("POST", "/api/v1/auth/login", "v1/auth/login"),
     ("POST", "/api/v1/chat", "v1/chat"),
     ("POST", "/api/v1/chat/stream", "v1/chat/stream"),
+    ("GET", "/api/v1/chat/runs/0199", "v1/chat/stream"),
+    ("POST", "/api/v1/chat/runs/0199/stop", "v1/chat/stream"),
     ("POST", "/api/v1/conversations/internal-save", "v1/conversations/internal-save"),
     ("GET", "/api/v1/conversations", "v1/conversations"),
     ("GET", "/api/v1/conversations/0199", "v1/conversations"),
@@ -35,6 +37,8 @@ CONTRACT = [
     ("POST", "/chat/completions", "v1/openai"),
     ("POST", "/chat/completions/stream", "v1/openai"),
     ("POST", "/api/chat", "v1/ui"),
+    ("GET", "/api/chat/mine/stream", "v1/ui"),
+    ("POST", "/api/chat/mine/stop", "v1/ui"),
     ("POST", "/chat", "v1/ui"),
     ("GET", "/health", "health"),
 ]

@@ -300,11 +300,13 @@ async fn the_buffered_answer_is_saved_when_it_arrives() {
 }
 
 /// The contract's table of paths, and the pages.
-const PATHS: [(&str, &str); 25] = [
+const PATHS: &[(&str, &str)] = &[
     ("/api/v1/auth/register", "api/v1/auth/register.rs"),
     ("/api/v1/auth/login", "api/v1/auth/login.rs"),
     ("/api/v1/chat", "api/v1/chat.rs"),
     ("/api/v1/chat/stream", "api/v1/chat/stream.rs"),
+    ("/api/v1/chat/runs/0199", "api/v1/chat/stream.rs"),
+    ("/api/v1/chat/runs/0199/stop", "api/v1/chat/stream.rs"),
     ("/api/v1/conversations/internal-save", "api/v1/conversations/internal-save.rs"),
     ("/api/v1/conversations", "api/v1/conversations.rs"),
     ("/api/v1/conversations/0199", "api/v1/conversations.rs"),
@@ -323,6 +325,8 @@ const PATHS: [(&str, &str); 25] = [
     ("/chat/completions", "api/v1/openai.rs"),
     ("/chat/completions/stream", "api/v1/openai.rs"),
     ("/api/chat", "api/v1/ui.rs"),
+    ("/api/chat/mine/stream", "api/v1/ui.rs"),
+    ("/api/chat/mine/stop", "api/v1/ui.rs"),
     ("/chat", "api/v1/ui.rs"),
     ("/health", "api/health.rs"),
     ("/", "public/index.html"),
@@ -332,10 +336,10 @@ const PATHS: [(&str, &str); 25] = [
 fn every_path_of_the_contract_reaches_its_function() {
     let routes = Routes::of(repository());
     for (path, file) in PATHS {
-        assert_eq!(routes.serves(path), Some(file), "{path}");
-        if path != "/" {
+        assert_eq!(routes.serves(path), Some(*file), "{path}");
+        if *path != "/" {
             let slash = format!("{path}/");
-            assert_eq!(routes.serves(&slash), Some(file), "{slash}");
+            assert_eq!(routes.serves(&slash), Some(*file), "{slash}");
         }
     }
     // Our own function says 404 for what is under /api and not there.

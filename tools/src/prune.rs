@@ -1,8 +1,9 @@
-//! `lectern prune`: forgets log rows and idempotency keys that are past their time.
+//! `lectern prune`: forgets log rows, idempotency keys and runs that are past their time.
 #![expect(clippy::print_stdout, reason = "a command talks to its terminal")]
 
 use shared::{
     config::Env,
+    conversations::runs::{self, Lapsed},
     db::{self, Pool},
 };
 use tokio_postgres::types::Type;
@@ -14,18 +15,25 @@ use crate::Outcome;
 pub struct Args {}
 
 /// What a prune removed, in rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Log rows.
     pub logs: i64,
     /// Idempotency keys past their 24 hours.
     pub keys: i64,
+    /// Runs past their hour.
+    pub runs: u64,
+    /// Answers that had lost their maker, and are now in the history as far as they came.
+    pub brought_home: usize,
 }
 
 /// Runs the subcommand.
 pub async fn run(_: Args, env: Env) -> Outcome {
-    let Pruned { logs, keys } = prune(&env).await?;
-    println!("removed {logs} log rows and {keys} idempotency keys");
+    let Pruned { logs, keys, runs, brought_home } = prune(&env).await?;
+    println!("removed {logs} log rows, {keys} idempotency keys and {runs} ended runs");
+    if brought_home > 0 {
+        println!("brought {brought_home} interrupted answers home");
+    }
     Ok(())
 }
 
@@ -36,7 +44,12 @@ pub async fn prune(env: &Env) -> shared::Result<Pruned> {
         return Err(shared::Error::Misconfigured("LOG_RETENTION_DAYS"));
     }
     let pool = Pool::from_env(env)?;
-    db::retry(|| async {
+    let mut brought_home = 0;
+    while let found @ 1.. = runs::settle(&pool, Lapsed::All).await? {
+        brought_home += found;
+    }
+    let runs = runs::forget(&pool).await?;
+    let (logs, keys) = db::retry(|| async {
         let client = pool.client().await?;
         let row = client
             .query_typed_one(
@@ -53,7 +66,8 @@ pub async fn prune(env: &Env) -> shared::Result<Pruned> {
                 &[(&days, Type::INT4)],
             )
             .await?;
-        Ok(Pruned { logs: row.get(0), keys: row.get(1) })
+        Ok((row.get(0), row.get(1)))
     })
-    .await
+    .await?;
+    Ok(Pruned { logs, keys, runs, brought_home })
 }

@@ -80,6 +80,7 @@ async fn write(
             }
         }
     }
+    events.can_be_found().await;
     let (book, llm) = (app.book().await?, app.llm().await?);
     let by_model = !llm.is_extractive() && question.within_cap;
     llm.model().clone_into(&mut draft.model);

@@ -34,7 +34,7 @@ const MEMORY_CHARS: usize = 8000;
 pub(super) struct Question {
     pub message_id: Uuid,
     own_message_id: Uuid,
-    owner: Owner,
+    pub owner: Owner,
     thread: Thread,
     pub conversation: Option<Uuid>,
     pub text: String,
@@ -63,7 +63,7 @@ pub(super) struct Question {
     pub deadline: Instant,
 }
 
-/// Rights, memory, the day's cap, passages: whatever may still refuse the question.
+/// Rights, memory, the day's cap: whatever may still refuse the question.
 pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question> {
     let began = Instant::now();
     if !app.llm().await?.is_extractive() {
@@ -98,14 +98,6 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         deadline: call.deadline,
     };
     question.remember(app).await?;
-    if !ask.opens_early
-        && let Err(err) = question.search(app).await
-    {
-        // A question that could not be answered leaves its row in the log too.
-        let (away, deadline) = (question.database_is_away(), question.deadline);
-        keep::failed(app, question.record(), &err, away, deadline).await;
-        return Err(err);
-    }
     Ok(question)
 }
 
@@ -161,6 +153,15 @@ impl Question {
             let asked = self.turns.iter().rposition(|it| it.by_reader);
             self.turns.truncate(asked.unwrap_or_default());
         }
+    }
+
+    /// Searches before there is a stream. A question that could not be answered leaves its row
+    /// in the log too.
+    pub(super) async fn search_or_log(&mut self, app: &App) -> Result<()> {
+        let Err(err) = self.search(app).await else { return Ok(()) };
+        let (away, deadline) = (self.database_is_away(), self.deadline);
+        keep::failed(app, self.record(), &err, away, deadline).await;
+        Err(err)
     }
 
     /// Finds the passages, and the place of the selection.

@@ -1,32 +1,58 @@
 //! The answer as it is written.
 
-use axum::{response::Response, routing::post};
+use axum::{http::HeaderMap, response::Response, routing::post};
 use futures_util::{StreamExt, future::ready};
 
-use super::{ask::Body, start};
+use super::{
+    Started,
+    ask::Body,
+    resume,
+    run::{self, LAST_EVENT_ID, Place},
+    start,
+};
 use crate::{
-    Result,
+    Error, Result,
     http::{
         Call, Ctx, Route,
         extract::{Json, Who},
-        sse,
+        sse::{self, Frame},
     },
     wire::simple,
 };
 
-/// `POST /api/v1/chat/stream`.
+/// `POST /api/v1/chat/stream`, and the way back to an answer.
 pub fn route() -> Route {
-    Route::new().route("/api/v1/chat/stream", post(stream_answer))
+    Route::new().route("/api/v1/chat/stream", post(stream_answer)).merge(run::route())
 }
 
 async fn stream_answer(
     app: Ctx,
     call: Call,
     Who(caller): Who,
+    headers: HeaderMap,
     Json(body): Json<Body>,
 ) -> Result<Response> {
-    let started = start(&app, &call, body.into_ask(&caller)?).await?;
-    let id = started.message_id;
-    let payloads = started.into_events().filter_map(|event| ready(simple::event(&event)));
-    Ok(sse::named(id, sse::response(payloads)))
+    let ask = body.into_ask(&caller)?;
+    // A client that lost its connection and sends its question again means the same answer.
+    if let Some(Place { run: Some(run), told }) = place(&headers) {
+        match resume(&app, &call, &ask.owner, run, told).await {
+            Err(Error::NotFound(_)) => {}
+            resumed => return resumed.map(spelt),
+        }
+    }
+    start(&app, &call, ask).await.map(spelt)
+}
+
+fn place(headers: &HeaderMap) -> Option<Place> {
+    Place::read(headers.get(LAST_EVENT_ID)?.to_str().ok()?)
+}
+
+/// The answer's events, each with an id by which a client finds its way back to it.
+pub(super) fn spelt(started: Started) -> Response {
+    let (id, is_recorded) = (started.message_id, started.is_recorded);
+    let frames = started.into_numbered().filter_map(move |(n, event)| {
+        let place = is_recorded.then(|| format!("{id}:{n}"));
+        ready(simple::event(&event).map(|data| Frame { id: place, data }))
+    });
+    sse::named(id, sse::response(frames))
 }

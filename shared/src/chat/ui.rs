@@ -1,24 +1,27 @@
 //! The door of the Vercel AI SDK (`useChat`), and of an older chat with two events.
 
 use axum::{
-    http::{HeaderName, HeaderValue},
-    response::Response,
-    routing::post,
+    extract::Path,
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
 use futures_util::{StreamExt, future::ready, stream};
 use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
-    Ask, start,
+    Ask, Started, resume, run, start,
     transcript::{self, By},
 };
 use crate::{
     Error, Result,
     auth::Caller,
-    conversations::{Owner, Thread},
+    conversations::{Owner, Thread, runs},
     http::{
         Call, Ctx, Route,
-        extract::{Json, Who},
+        extract::{Json, Params, Who},
         sse,
     },
     wire::ui::{self, Parts},
@@ -29,7 +32,11 @@ const CHAT_ID_CHARS: usize = 128;
 
 /// `POST /api/chat` and `POST /chat`.
 pub fn route() -> Route {
-    Route::new().route("/api/chat", post(parts)).route("/chat", post(chunks))
+    Route::new()
+        .route("/api/chat", post(parts))
+        .route("/api/chat/{id}/stream", get(resume_parts))
+        .route("/api/chat/{id}/stop", post(stop))
+        .route("/chat", post(chunks))
 }
 
 /// What we read of a request; whatever else an app adds is ignored.
@@ -118,7 +125,62 @@ async fn parts(
     Json(body): Json<Body>,
 ) -> Result<Response> {
     let ask = Ask { opens_early: true, ..body.into_ask(&caller)? };
-    let started = start(&app, &call, ask).await?;
+    Ok(spelt(start(&app, &call, ask).await?))
+}
+
+/// The whole message once more, from its start, if one is being written; 204 if none is. The
+/// SDK asks for it when a page is opened.
+async fn resume_parts(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    params: Params,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    let owner = run::owner(&caller, &params)?;
+    match going(&app, &call, &owner, &id).await? {
+        Some(run) => Ok(spelt(resume(&app, &call, &owner, run, 0).await?)),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// What an app may send along with its wish to stop.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stop {
+    /// The answer that the app means: another one that is being written by now goes on.
+    active_stream_id: Option<String>,
+}
+
+async fn stop(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    params: Params,
+    Path(id): Path<String>,
+    body: Option<Json<Stop>>,
+) -> Result<Json<Value>> {
+    let owner = run::owner(&caller, &params)?;
+    let meant = body.map(|Json(it)| it).unwrap_or_default().active_stream_id;
+    if let Some(run) = going(&app, &call, &owner, &id).await?
+        && meant.is_none_or(|it| it == run.to_string())
+    {
+        let stopped = async { runs::stop(app.db().await?, &owner, run).await };
+        call.within(stopped).await?;
+    }
+    Ok(Json(json!({ "success": true })))
+}
+
+async fn going(
+    app: &Ctx,
+    call: &Call,
+    owner: &Owner,
+    chat: &str,
+) -> Result<Option<Uuid>> {
+    call.within(async { runs::going(app.db().await?, owner, chat).await }).await
+}
+
+fn spelt(started: Started) -> Response {
     let id = started.message_id;
     let opening = stream::iter(Parts::opening(id, started.conversation));
     let mut parts = Parts::default();
@@ -127,7 +189,7 @@ async fn parts(
     let (name, version) = ui::HEADER;
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
-    Ok(response)
+    response
 }
 
 async fn chunks(

@@ -1,12 +1,16 @@
 //! A reader's own history in the tables `conversations`, `messages` and `feedback`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 use tokio_postgres::{Row, error::SqlState, types::Type};
 use uuid::Uuid;
 
-use super::{KEPT_PER_USER, Owner, search, store};
+use super::{
+    Exchange, KEPT_PER_USER, Owner,
+    runs::{self, Lapsed},
+    search, store,
+};
 use crate::{
     Error, Result,
     db::{self, Params, Pool},
@@ -39,6 +43,47 @@ pub struct Whole {
     pub messages: Vec<Message>,
 }
 
+impl Whole {
+    /// A conversation whose first exchange is on its way.
+    fn new(id: Uuid, first: &Exchange) -> Self {
+        let conversation = Conversation {
+            id,
+            title: store::title(&first.question),
+            created_at: first.asked_at,
+            last_message_at: first.asked_at,
+            message_count: 0,
+        };
+        Self { conversation, messages: Vec::new() }
+    }
+
+    /// The same with an exchange that is on its way, unless it has just been kept.
+    fn with(mut self, running: Exchange) -> Self {
+        if self.messages.iter().any(|it| it.id == running.id) {
+            return self;
+        }
+        let again = |it: &Message| Some(it.id) == running.replaces;
+        if let Some(at) = self.messages.iter().position(again) {
+            self.messages.truncate(at);
+        }
+        let said = |id, role: &str, content, sources, status: &str| Message {
+            id,
+            role: role.to_owned(),
+            content,
+            sources,
+            created_at: running.asked_at,
+            status: status.to_owned(),
+            feedback: None,
+        };
+        self.messages.extend([
+            said(running.question_id, "user", running.question, json!([]), "complete"),
+            said(running.id, "assistant", running.answer, running.sources, "running"),
+        ]);
+        let count = self.messages.len().try_into().unwrap_or(i64::MAX);
+        self.conversation.message_count = count;
+        self
+    }
+}
+
 /// What somebody said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
@@ -53,7 +98,7 @@ pub struct Message {
     /// When it was said.
     #[serde(with = "rfc3339")]
     pub created_at: OffsetDateTime,
-    /// `complete` or `interrupted`.
+    /// `complete`, `interrupted` or `stopped`; `running` while it is being made.
     pub status: String,
     /// What the reader thinks of it.
     pub feedback: Option<Feedback>,
@@ -135,6 +180,7 @@ macro_rules! with_owner {
 /// A page of the owner's conversations. [`Error::NotFound`] when `after` names none of
 /// theirs and no time.
 pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
+    runs::settle(db, Lapsed::Of(owner)).await?;
     let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
     let patterns = search::patterns(&wanted.search);
     let and_one = i64::from(wanted.limit) + 1;
@@ -191,8 +237,23 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
     Ok(Page { data, has_more, after })
 }
 
-/// A conversation with all its messages.
+/// A conversation with all its messages, and with the answer that is being made in it.
 pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
+    // Looked at first: a run that ends now is among the messages a moment later.
+    runs::settle(db, Lapsed::Of(owner)).await?;
+    let running = runs::running(db, owner, id).await?;
+    let whole = match (kept(db, owner, id).await, &running) {
+        // Its first answer will make it.
+        (Err(Error::NotFound(_)), Some(exchange)) => Whole::new(id, exchange),
+        (whole, _) => whole?,
+    };
+    Ok(match running {
+        Some(exchange) => whole.with(exchange),
+        None => whole,
+    })
+}
+
+async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
     let sql = with_owner!(
         ", whole as (
            select id, title, created_at, last_message_at

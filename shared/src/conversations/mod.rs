@@ -13,6 +13,7 @@ pub mod own;
 pub mod read;
 pub mod remove;
 pub mod rename;
+pub mod runs;
 pub mod save;
 mod search;
 pub mod store;

@@ -6,7 +6,10 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Exchange, KEPT_PER_USER, Owner, Status, Thread};
+use super::{
+    Exchange, KEPT_PER_USER, Owner, Status, Thread,
+    runs::{self, Lapsed},
+};
 use crate::{
     Error, Result,
     db::{self, Pool},
@@ -64,6 +67,7 @@ pub async fn recall(
         };
     };
     let budget = i64::try_from(budget_chars).unwrap_or(i64::MAX);
+    let whose = runs::word(owner);
     let row = db::retry(|| async {
         let client = db.client().await?;
         // The window's sum stops at the first turn that does not fit, so that no hole is left.
@@ -97,6 +101,12 @@ pub async fn recall(
                    (select id from asked) as asked_id,
                    (select text from asked) as asked_text,
                    exists (select 1 from owner) as known,
+                   exists (
+                     select 1
+                     from runs
+                     where owner = $6 and ended_at is null
+                       and seen_at < clock_timestamp() - make_interval(secs => $7)
+                   ) as has_lapsed,
                    (select id from found) as conversation,
                    coalesce(
                      (select jsonb_agg(
@@ -111,12 +121,18 @@ pub async fn recall(
                     (&conversation, Type::UUID),
                     (&budget, Type::INT8),
                     (&client_id, Type::TEXT),
+                    (&whose, Type::TEXT),
+                    (&runs::LEASE_SECONDS, Type::FLOAT8),
                 ],
             )
             .await?;
         Ok(row)
     })
     .await?;
+    if row.get("has_lapsed") && runs::settle(db, Lapsed::Of(owner)).await? > 0 {
+        // An answer whose maker died has just come home; it may be a turn of this one.
+        return Box::pin(recall(db, owner, thread, budget_chars)).await;
+    }
     let (known, found): (bool, Option<Uuid>) =
         (row.get("known"), row.get("conversation"));
     match owner {
@@ -372,7 +388,7 @@ pub(super) fn key(owner: &Owner) -> Result<Option<(Option<Uuid>, Option<&str>)>>
 }
 
 /// The first words of the question, at most [`TITLE_CHARS`] characters.
-fn title(question: &str) -> String {
+pub(super) fn title(question: &str) -> String {
     let clean = clean(question);
     let whole = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((cut, _)) = whole.char_indices().nth(TITLE_CHARS) else { return whole };

@@ -14,10 +14,33 @@ use uuid::Uuid;
 /// and phones close what they believe dead.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
+/// One event: JSON, and where a client is to say that it has read it.
+pub struct Frame {
+    /// Its name in the stream, on one line.
+    pub id: Option<String>,
+    /// The payload, on one line.
+    pub data: String,
+}
+
+impl From<String> for Frame {
+    fn from(data: String) -> Self {
+        Self { id: None, data }
+    }
+}
+
+impl Frame {
+    fn spelt(self) -> String {
+        let id = self.id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        format!("{id}data: {}\n\n", self.data)
+    }
+}
+
 /// A stream of JSON payloads as `data:` events. It never fails: what can go wrong is an
 /// event too.
-pub fn response(payloads: impl Stream<Item = String> + Send + 'static) -> Response {
-    let chunks = with_pings(payloads.map(|json| format!("data: {json}\n\n")).boxed());
+pub fn response<F: Into<Frame>>(
+    frames: impl Stream<Item = F> + Send + 'static,
+) -> Response {
+    let chunks = with_pings(frames.map(|it| it.into().spelt()).boxed());
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache, no-transform"),

@@ -15,12 +15,18 @@ pub(super) fn hold(tasks: Tasks, body: Body) -> Body {
     if tasks.is_idle() {
         return body;
     }
-    Body::new(Held { body, done: Box::pin(tasks.done()), tasks_done: false })
+    Body::new(Held {
+        body,
+        body_done: false,
+        done: Box::pin(tasks.done()),
+        tasks_done: false,
+    })
 }
 
 /// Reports its end only after the tasks have ended: Lambda freezes the process right after.
 struct Held {
     body: Body,
+    body_done: bool,
     done: Pin<Box<dyn Future<Output = ()> + Send>>,
     tasks_done: bool,
 }
@@ -33,8 +39,12 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            return Poll::Ready(Some(frame));
+        // A body that has ended must not be asked again.
+        if !self.body_done {
+            if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                return Poll::Ready(Some(frame));
+            }
+            self.body_done = true;
         }
         if !self.tasks_done {
             ready!(self.done.as_mut().poll(cx));

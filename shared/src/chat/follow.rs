@@ -1,0 +1,82 @@
+//! Tells an answer again from the run log, and goes on with it until its end.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Event, Failure};
+use crate::{
+    Error, Result,
+    conversations::{
+        Owner,
+        runs::{self, Lapsed, News},
+    },
+    db::Pool,
+};
+
+/// How often the log is asked for more: about as often as it is written.
+const EVERY: Duration = Duration::from_millis(150);
+
+/// One who follows a run.
+pub(super) struct Follower {
+    pub db: &'static Pool,
+    pub id: Uuid,
+    pub deadline: Instant,
+    /// Cancelled when this reader wants no more of it.
+    pub stop: CancellationToken,
+    pub reader: UnboundedSender<Event>,
+}
+
+impl Follower {
+    /// Sends every event after `told`; one that is the last comes in any case.
+    pub(super) async fn follow(self, told: usize, owner: Owner) {
+        let followed = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                runs::stop(self.db, &owner, self.id).await.map(|_| ())
+            }
+            () = self.reader.closed() => return,
+            () = tokio::time::sleep_until(self.deadline.into()) => Err(Error::Timeout),
+            followed = self.tell(told) => followed,
+        };
+        if let Err(err) = followed {
+            tracing::error!(cause = err.chain(), "a run could not be followed");
+            self.reader.send(Event::Failed(Failure::from(&err))).ok();
+        }
+    }
+
+    async fn tell(&self, told: usize) -> Result<()> {
+        // The number of the first event of the newest batch that was seen.
+        let mut seen = 0;
+        loop {
+            let news = runs::news(self.db, self.id, seen).await?;
+            let Some(News { batches, is_over, is_lapsed }) = news else {
+                return Err(Error::NotFound("answer"));
+            };
+            for (first, events) in batches {
+                seen = first;
+                let skipped = (told + 1).saturating_sub(first as usize);
+                for event in events.into_iter().skip(skipped) {
+                    let event: Event = serde_json::from_value(event).map_err(|err| {
+                        Error::Internal(format!("an event was not read: {err}"))
+                    })?;
+                    let is_last = event.is_last();
+                    if self.reader.send(event).is_err() || is_last {
+                        return Ok(());
+                    }
+                }
+            }
+            if is_over {
+                self.reader.send(Event::Failed(Failure::Interrupted)).ok();
+                return Ok(());
+            }
+            if is_lapsed {
+                runs::settle(self.db, Lapsed::Run(self.id)).await?;
+            } else {
+                tokio::time::sleep(EVERY).await;
+            }
+        }
+    }
+}

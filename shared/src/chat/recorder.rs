@@ -1,0 +1,221 @@
+//! Writes the run log while an answer is made: in batches, beside the answer and never in its
+//! way.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Cited, Event};
+use crate::{
+    Error, Result,
+    config::Env,
+    conversations::{
+        Exchange,
+        runs::{self, Batch, Lapsed, Pulse},
+    },
+    db::Pool,
+    llm::Usage,
+};
+
+/// How long events are gathered before they are written.
+const GATHERED: Duration = Duration::from_millis(150);
+
+/// How long the log is silent at most: so often the lease is renewed, and so late, with one
+/// round trip, is a wish to stop heard.
+const PULSE: Duration = Duration::from_millis(400);
+
+/// How long one append may take. Well under the lease.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Appends that may fail at the end before the log gives up: the platform waits for us.
+const LAST_ATTEMPTS: usize = 2;
+
+/// Whether answers are recorded: `RUN_LOG`, `on` (the default) or `off`.
+pub(super) fn is_on(env: &Env) -> Result<bool> {
+    match env.get("RUN_LOG") {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(Error::Misconfigured("RUN_LOG")),
+    }
+}
+
+/// Where events are sent to be recorded.
+#[derive(Clone)]
+pub(super) struct Log {
+    pub events: UnboundedSender<Event>,
+    /// Cancelled when there is nothing to wait for any more: the run is open, or cannot be.
+    pub is_open: CancellationToken,
+}
+
+/// The recorder of one run.
+pub(super) struct Recorder {
+    db: &'static Pool,
+    exchange: Exchange,
+    events: UnboundedReceiver<Event>,
+    is_open: CancellationToken,
+    /// Cancelled when the log says that the reader wants no more.
+    stop: CancellationToken,
+}
+
+impl Recorder {
+    /// The recorder of the run of this exchange, and the way to it.
+    pub(super) fn new(
+        db: &'static Pool,
+        exchange: Exchange,
+        stop: CancellationToken,
+    ) -> (Self, Log) {
+        let (sender, events) = unbounded_channel();
+        let is_open = CancellationToken::new();
+        let log = Log { events: sender, is_open: is_open.clone() };
+        (Self { db, exchange, events, is_open, stop }, log)
+    }
+
+    /// Opens the run; `Some` is the run of an equal request.
+    pub(super) async fn open(&self, key: Option<&[u8]>) -> Result<Option<Uuid>> {
+        let opened = runs::open(self.db, &self.exchange, key);
+        let opened = tokio::time::timeout(PATIENCE, opened).await;
+        self.is_open.cancel();
+        opened.unwrap_or(Err(Error::Timeout))
+    }
+
+    /// Opens the run, and then records it.
+    pub(super) async fn open_and_record(self) {
+        match self.open(None).await {
+            Ok(_) => self.record().await,
+            Err(err) => tracing::warn!(cause = err.chain(), "an answer has no run log"),
+        }
+    }
+
+    /// Records the events of a run that is open, until the last one.
+    pub(super) async fn record(mut self) {
+        let mut notes = Notes::new();
+        while !notes.is_over {
+            let is_open = self.gather(&mut notes).await;
+            if !is_open && !notes.is_over {
+                // Refused before there was anything to tell.
+                runs::discard(self.db, self.exchange.id).await.ok();
+                return;
+            }
+            if !self.append(&mut notes).await {
+                return;
+            }
+        }
+        self.tidy_up().await;
+    }
+
+    /// Waits for events, and then for those that follow at once; at most until the next pulse
+    /// is due. `false` when nobody can send any more.
+    async fn gather(&mut self, notes: &mut Notes) -> bool {
+        let begun = if notes.batch.events.is_empty() { PULSE } else { GATHERED };
+        let mut until = tokio::time::Instant::now() + begun;
+        while !notes.is_over {
+            match tokio::time::timeout_at(until, self.events.recv()).await {
+                Ok(Some(event)) => {
+                    if notes.batch.events.is_empty() {
+                        until = until.min(tokio::time::Instant::now() + GATHERED);
+                    }
+                    notes.take(&event);
+                }
+                Ok(None) => return false,
+                Err(_) => break,
+            }
+        }
+        true
+    }
+
+    /// Writes what was gathered; `false` when the run is no longer ours. What could not be
+    /// written is kept for the next time.
+    async fn append(&self, notes: &mut Notes) -> bool {
+        let attempts = if notes.is_over { LAST_ATTEMPTS } else { 1 };
+        for _ in 0..attempts {
+            let (batch, known) = (&notes.batch, notes.known());
+            let appended =
+                runs::append(self.db, self.exchange.id, batch, &known, notes.is_over);
+            let pulse = tokio::time::timeout(PATIENCE, appended).await;
+            match pulse.unwrap_or(Err(Error::Timeout)) {
+                Ok(Pulse::Over) => return false,
+                Ok(pulse) => {
+                    if pulse == Pulse::Stopping {
+                        self.stop.cancel();
+                    }
+                    notes.written();
+                    return true;
+                }
+                Err(err) => {
+                    tracing::warn!(cause = err.chain(), "the run log is behind");
+                }
+            }
+        }
+        !notes.is_over
+    }
+
+    /// Answers whose maker died come home with whoever is next, and old runs go.
+    async fn tidy_up(&self) {
+        let work = async {
+            runs::settle(self.db, Lapsed::All).await?;
+            runs::forget(self.db).await
+        };
+        if let Ok(Err(err)) = tokio::time::timeout(PATIENCE, work).await {
+            tracing::warn!(cause = err.chain(), "the run log was not tidied up");
+        }
+    }
+}
+
+/// What is to be written next.
+#[derive(Default)]
+struct Notes {
+    batch: Batch,
+    /// Numbers of the sources that were told.
+    told: Vec<usize>,
+    model: String,
+    spent: Usage,
+    /// Characters of the answer so far.
+    chars: usize,
+    is_over: bool,
+}
+
+impl Notes {
+    fn new() -> Self {
+        Self { batch: Batch { first: 1, ..Batch::default() }, ..Self::default() }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Asking(asking) => {
+                asking.model.clone_into(&mut self.model);
+                self.spent = asking.spent;
+            }
+            Event::Text(text) => {
+                self.chars += text.text.chars().count();
+                self.batch.content.push_str(&text.text);
+                for Cited { source, .. } in &text.cited {
+                    if !self.told.contains(&source.n) {
+                        self.told.push(source.n);
+                        self.batch.sources.push(json!(source));
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.is_over = event.is_last();
+        self.batch.events.push(json!(event));
+    }
+
+    /// What the log would say of the exchange if it broke off here.
+    fn known(&self) -> Value {
+        if self.model.is_empty() {
+            return json!({});
+        }
+        let usage = self.spent + Usage::estimate(0, self.chars);
+        json!({ "model": self.model, "usage": usage })
+    }
+
+    fn written(&mut self) {
+        let count = i32::try_from(self.batch.events.len()).unwrap_or(i32::MAX);
+        let first = self.batch.first.saturating_add(count);
+        self.batch = Batch { first, ..Batch::default() };
+    }
+}
