@@ -13,7 +13,7 @@ use shared::config::Env;
 
 use crate::{
     ingest::Desk,
-    support::{self, qdrant},
+    support::{self, dice::Dice, qdrant},
 };
 
 /// Pages of the book: more than one batch for Qdrant, more than one answer can hold.
@@ -28,17 +28,6 @@ fn write(desk: &Desk, name: &str) {
             "It waits for the evening and says nothing of it. ".repeat(page % 5)
         );
         desk.write(&format!("{page:03}.md"), text.as_bytes());
-    }
-}
-
-/// Numbers between 0 and 1, the same in every run (Knuth's constants for 64 bits).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> f64 {
-        let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = next.wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

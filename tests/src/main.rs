@@ -25,6 +25,8 @@ mod pooled;
 mod rag_query;
 mod report;
 mod retrieval;
+mod runs;
+mod runs_killed;
 mod size;
 mod support;
 mod tidy;

@@ -48,8 +48,8 @@ impl Follower {
     }
 
     async fn tell(&self, told: usize) -> Result<()> {
-        // The number of the first event of the newest batch that was seen.
-        let mut seen = 0;
+        // The number of the first event of the newest batch that was seen, and of its last.
+        let (mut seen, mut last) = (0, 0);
         loop {
             let news = runs::news(self.db, self.id, seen).await?;
             let Some(News { batches, is_over, is_lapsed }) = news else {
@@ -57,19 +57,25 @@ impl Follower {
             };
             for (first, events) in batches {
                 seen = first;
-                let skipped = (told + 1).saturating_sub(first as usize);
-                for event in events.into_iter().skip(skipped) {
+                for (n, event) in (first as usize..).zip(events) {
+                    last = n;
                     let event: Event = serde_json::from_value(event).map_err(|err| {
                         Error::Internal(format!("an event was not read: {err}"))
                     })?;
                     let is_last = event.is_last();
-                    if self.reader.send(event).is_err() || is_last {
+                    if n > told {
+                        self.reader.send(event).ok();
+                    }
+                    if is_last {
                         return Ok(());
                     }
                 }
             }
             if is_over {
-                self.reader.send(Event::Failed(Failure::Interrupted)).ok();
+                // Its maker died before it could say so; a reader may have heard it already.
+                if last >= told {
+                    self.reader.send(Event::Failed(Failure::Interrupted)).ok();
+                }
                 return Ok(());
             }
             if is_lapsed {

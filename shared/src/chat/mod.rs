@@ -27,7 +27,10 @@ mod stretch;
 mod transcript;
 pub mod ui;
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use time::OffsetDateTime;
@@ -236,6 +239,13 @@ async fn record(
     }
 }
 
+/// Whether a run of this id was made so short a time ago that its row may be on its way.
+fn may_be_opening(id: Uuid) -> bool {
+    let made = id.get_timestamp().map(SystemTime::from);
+    let age = made.and_then(|it| it.elapsed().ok());
+    age.is_some_and(|it| it < Duration::from_secs(1))
+}
+
 /// The answer of this run from its event after `told` on, by whichever instance it is or was
 /// made. [`Error::NotFound`] when it is not the owner's or was too long ago.
 pub async fn resume(
@@ -246,8 +256,16 @@ pub async fn resume(
     told: usize,
 ) -> Result<Started> {
     let db = app.db().await?;
-    let found = call.within(runs::find(db, owner, id)).await?;
-    let exchange = found.ok_or(Error::NotFound("answer"))?;
+    let found = call.within(async {
+        loop {
+            let found = runs::find(db, owner, id).await?;
+            if found.is_some() || !may_be_opening(id) {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let exchange = found.await?.ok_or(Error::NotFound("answer"))?;
     let (reader, events) = unbounded_channel();
     let mut started = Started::new(&exchange, events);
     started.told = told;

@@ -6,6 +6,7 @@ pub(crate) mod book;
 pub(crate) mod bundle;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod dice;
 pub(crate) mod embeddings;
 pub(crate) mod event;
 pub(crate) mod lambda;
