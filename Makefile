@@ -50,4 +50,4 @@ audit:
 # Hundreds of kills and longer property tests; takes about ten minutes.
 soak:
 	PROPTEST_CASES=20000 $(CARGO) test --locked --package shared chat::
-	$(CARGO) test --locked --package tests ingest_killed -- --ignored
+	$(CARGO) test --locked --package tests killed -- --ignored

@@ -1,5 +1,7 @@
 //! Answers that are told again, followed and stopped by another instance than makes them.
 
+use std::time::Instant;
+
 use axum::{Router, body::Body};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -386,4 +388,72 @@ async fn without_the_run_log_an_answer_is_told_once() {
     let reply =
         support::call(&odd, "POST", STREAM, &[], json!({ "query_text": OIL })).await;
     assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("misconfigured")));
+}
+
+/// Milliseconds until `done`.
+async fn ms(done: impl Future<Output = ()>) -> f64 {
+    let began = Instant::now();
+    done.await;
+    began.elapsed().as_secs_f64() * 1000.0
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+#[tokio::test]
+#[ignore = "prints a measurement"]
+#[expect(clippy::print_stdout, reason = "it is there to print")]
+async fn what_the_run_log_costs_and_how_soon_a_stop_is_felt() {
+    let model = Fake::start();
+    let (env, _) = bundle(&model).await;
+    let logged = support::router(env.clone());
+    let silent = support::router(env.clone().with("RUN_LOG", "off"));
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for n in 0..200 {
+        for (router, all) in [(&logged, &mut with), (&silent, &mut without)] {
+            let steps = model.stepped();
+            say(&steps, "Every four hours.");
+            let body = question(&format!("ann-{n}"));
+            let mut live = None;
+            all.push(
+                ms(async {
+                    let mut open = Open::post(router, STREAM, &[], body).await;
+                    open.next().await;
+                    live = Some(open);
+                })
+                .await,
+            );
+            drop(steps);
+            live.unwrap().whole().await;
+        }
+    }
+    let mut waits = Vec::new();
+    for n in 0..20 {
+        let (model, user) = (Fake::start(), format!("bob-{n}"));
+        let steps = model.stepped();
+        let env = env.clone().with("LLM_BASE_URL", &model.openai_url());
+        let mut live =
+            Open::post(&support::router(env.clone()), STREAM, &[], question(&user)).await;
+        say(&steps, "Every four hours.");
+        live.next().await;
+        let stop = format!("/api/v1/chat/runs/{}/stop", live.id);
+        waits.push(
+            ms(async {
+                assert_eq!(as_user(&env, &user, "POST", &stop, &[]).await.status, 200);
+                model.hung_up().await;
+            })
+            .await,
+        );
+        live.whole().await;
+        drop(steps);
+    }
+    let (with, without) = (median(with), median(without));
+    println!("first text: {with:.2} ms recorded, {without:.2} ms not (medians of 200)");
+    let longest = waits.iter().copied().fold(0.0, f64::max);
+    let usual = median(waits);
+    println!(
+        "from stop to the model's closed connection: {usual:.0} ms, at most {longest:.0} ms"
+    );
 }

@@ -239,11 +239,29 @@ async fn record(
     }
 }
 
-/// Whether a run of this id was made so short a time ago that its row may be on its way.
-fn may_be_opening(id: Uuid) -> bool {
+/// asks the instance that writes, through the log, to stop this run. Says whether there is anything
+/// left to stop; errors as of [`resume`].
+pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
+    let db = app.db().await?;
+    call.within(found(id, || runs::stop(db, owner, id))).await
+}
+
+/// What `look` finds of a run. One that was made a moment ago may have its row still on its way.
+async fn found<T, F>(id: Uuid, look: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
     let made = id.get_timestamp().map(SystemTime::from);
-    let age = made.and_then(|it| it.elapsed().ok());
-    age.is_some_and(|it| it < Duration::from_secs(1))
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        let age = made.and_then(|it| it.elapsed().ok());
+        if age.is_none_or(|it| it > Duration::from_secs(1)) {
+            return Err(Error::NotFound("answer"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The answer of this run from its event after `told` on, by whichever instance it is or was
@@ -256,16 +274,7 @@ pub async fn resume(
     told: usize,
 ) -> Result<Started> {
     let db = app.db().await?;
-    let found = call.within(async {
-        loop {
-            let found = runs::find(db, owner, id).await?;
-            if found.is_some() || !may_be_opening(id) {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    let exchange = found.await?.ok_or(Error::NotFound("answer"))?;
+    let exchange = call.within(found(id, || runs::find(db, owner, id))).await?;
     let (reader, events) = unbounded_channel();
     let mut started = Started::new(&exchange, events);
     started.told = told;

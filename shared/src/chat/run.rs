@@ -12,7 +12,7 @@ use super::{resume, stream};
 use crate::{
     Error, Result,
     auth::Caller,
-    conversations::{Owner, runs},
+    conversations::Owner,
     http::{
         Call, Ctx, Route,
         extract::{Ids, Json, Params, Who},
@@ -62,8 +62,7 @@ async fn stop(
 ) -> Result<Json<Value>> {
     let owner = owner(&caller, &params)?;
     let id = id.ok_or(Error::NotFound("answer"))?;
-    let stopped = async { runs::stop(app.db().await?, &owner, id).await };
-    let is_going = call.within(stopped).await?.ok_or(Error::NotFound("answer"))?;
+    let is_going = super::stop(&app, &call, &owner, id).await?;
     let status = if is_going { "stopping" } else { "ended" };
     Ok(Json(json!({ "message_id": id, "status": status })))
 }

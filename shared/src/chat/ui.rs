@@ -165,8 +165,7 @@ async fn stop(
     if let Some(run) = going(&app, &call, &owner, &id).await?
         && meant.is_none_or(|it| it == run.to_string())
     {
-        let stopped = async { runs::stop(app.db().await?, &owner, run).await };
-        call.within(stopped).await?;
+        super::stop(&app, &call, &owner, run).await?;
     }
     Ok(Json(json!({ "success": true })))
 }
