@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{
     binaries::{Process, free_port},
@@ -68,6 +72,19 @@ async fn a_body_of_five_megabytes_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_arrive_is_the_clients_delay() {
+    let (_process, address) = stage(&[("AGENT_TIMEOUT", "1")]).await;
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let begun = "POST /limited HTTP/1.1\r\nhost: book\r\ncontent-type: application/json\r\n\
+                 content-length: 9\r\n\r\n\"be";
+    connection.write_all(begun.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains(r#""code":"request-timeout""#), "{answer}");
+}
+
+#[tokio::test]
 async fn sigterm_in_the_middle_of_a_stream_lets_it_finish() {
     let gate = Gate::new().await;
     let (mut process, address) = stage(&[("GATE", &gate.address)]).await;
@@ -129,7 +146,7 @@ async fn nagle_is_off() {
 
 /// Waits until the process has heard the signal: it takes no more connections.
 async fn refuses_connections(address: SocketAddr) {
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
+    while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
 }

@@ -9,7 +9,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{FromRequestParts, MatchedPath, Request},
-    http::{HeaderValue, Uri, request::Parts, uri::PathAndQuery},
+    http::{HeaderValue, Uri, header, request::Parts, uri::PathAndQuery},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -96,7 +96,11 @@ async fn enter(app: super::Ctx, mut request: Request, next: Next) -> Response {
         let ms = began.elapsed().as_millis() as u64;
         tracing::info!(%method, path, status, ms, "answered");
         let id = HeaderValue::try_from(request_id.to_string()).expect("a UUID is ASCII");
-        response.headers_mut().insert("x-request-id", id);
+        let headers = response.headers_mut();
+        headers.insert("x-request-id", id);
+        // Nearly every answer is somebody's own. A route that knows better says so.
+        let private = HeaderValue::from_static("no-store");
+        headers.entry(header::CACHE_CONTROL).or_insert(private);
         response.map(|body| tasks::hold(call.tasks, body))
     }
     .instrument(span)
@@ -122,7 +126,7 @@ async fn guard(
     let (parts, body) = request.into_parts();
     let shape = Shape::at(parts.uri.path());
     let read = tokio::time::timeout_at(call.deadline.into(), extract::whole(body)).await;
-    let response = match read.unwrap_or_else(|_| Err(Error::Timeout.into())) {
+    let response = match read.unwrap_or_else(|_| Err(Problem::too_slow())) {
         Ok(bytes) => {
             let run = next.run(Request::from_parts(parts, Body::from(bytes)));
             AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {

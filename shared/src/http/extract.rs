@@ -3,7 +3,8 @@
 use axum::{
     body::{Body, Bytes},
     extract::{
-        FromRequest, FromRequestParts, OptionalFromRequest, Query, RawPathParams, Request,
+        FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, RawPathParams,
+        Request,
     },
     http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
@@ -184,6 +185,18 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Ids<N> {
             }
         }
         Ok(Self(ids))
+    }
+}
+
+/// The one name in the path; `None` for what cannot even be read.
+pub struct Named(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.ok().map(|Path(name)| name)))
     }
 }
 

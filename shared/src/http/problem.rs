@@ -41,6 +41,12 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
     }
 
+    /// 408: the client's own delay, which the deadline for our work does not excuse.
+    pub(super) fn too_slow() -> Self {
+        let detail = "The body did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail)
+    }
+
     /// 413.
     pub(super) fn too_large(limit: usize) -> Self {
         let detail = format!("The body is larger than {limit} bytes.");

@@ -15,7 +15,7 @@ pub type Exit = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 #[tokio::main(flavor = "current_thread")]
 pub async fn serve(routes: Route) -> Exit {
     let env = Env::process();
-    telemetry::init(&env);
+    telemetry::init(&env, std::io::stdout);
     let platform = env.platform();
     // An instance lives as long as its process, so the app is leaked on purpose and handlers
     // share a plain reference.

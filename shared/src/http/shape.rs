@@ -20,6 +20,9 @@ pub(super) enum Shape {
     OpenAi,
     /// `{"code","message","request_id"}`: the AI SDK shows a body as it is.
     Plain,
+    /// `{"detail","code","request_id"}`, and none but the statuses that the clients of an
+    /// older backend know.
+    Detail,
 }
 
 impl Shape {
@@ -33,6 +36,8 @@ impl Shape {
             Self::OpenAi
         } else if below("/api/chat") || below("/chat") {
             Self::Plain
+        } else if below("/api/ai") {
+            Self::Detail
         } else {
             Self::Problem
         }
@@ -40,14 +45,16 @@ impl Shape {
 
     /// The status that this client knows for it.
     pub(super) fn status(self, problem: &Problem) -> StatusCode {
-        let wrong = matches!(
-            problem.status,
-            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        );
-        if self == Self::OpenAi && wrong {
-            StatusCode::BAD_REQUEST
-        } else {
-            problem.status
+        use StatusCode as S;
+        match (self, problem.status) {
+            (
+                Self::OpenAi | Self::Detail,
+                S::UNPROCESSABLE_ENTITY | S::UNSUPPORTED_MEDIA_TYPE,
+            ) => S::BAD_REQUEST,
+            (Self::Detail, status) if status.is_server_error() => {
+                S::INTERNAL_SERVER_ERROR
+            }
+            (_, status) => status,
         }
     }
 
@@ -65,6 +72,14 @@ impl Shape {
                 json!({
                     "code": problem.code,
                     "message": problem.detail,
+                    "request_id": request_id,
+                }),
+            ),
+            Self::Detail => (
+                "application/json",
+                json!({
+                    "detail": problem.detail,
+                    "code": problem.code,
                     "request_id": request_id,
                 }),
             ),
@@ -134,6 +149,7 @@ mod tests {
             ("/api/chat", Shape::Plain),
             ("/api/chat/7/stream", Shape::Plain),
             ("/chat", Shape::Plain),
+            ("/api/ai/chat", Shape::Detail),
             ("/api/chats", Shape::Problem),
             ("/api/v1/chat", Shape::Problem),
             ("/v12", Shape::Problem),

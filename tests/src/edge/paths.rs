@@ -1,8 +1,10 @@
-//! Paths, methods and origins.
+//! Paths, methods, origins and what caches may do.
 
 use serde_json::{Value, json};
 
-use super::{HEALTH, LOGIN, POSTED, REGISTER, assert_problem, bundle, fine, post, raw};
+use super::{
+    HEALTH, KEY, LOGIN, POSTED, REGISTER, STREAM, assert_problem, bundle, fine, post, raw,
+};
 use crate::support;
 
 const METHODS: [&str; 9] =
@@ -170,4 +172,21 @@ async fn a_head_request_gets_the_heads_of_health() {
     assert_eq!(reply.status, 200);
     assert_eq!(reply.text, "");
     assert_eq!(reply.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn nothing_on_the_way_keeps_an_answer() {
+    let router = bundle().await;
+    for path in POSTED {
+        let answered = post(&router, path, fine(path)).await;
+        let refused = post(&router, path, json!({})).await;
+        assert_eq!((answered.status / 100, refused.status), (2, 422), "{path}");
+        let kept = if path == STREAM { "no-cache, no-transform" } else { "no-store" };
+        assert_eq!(answered.headers["cache-control"], kept, "{path}");
+        assert_eq!(refused.headers["cache-control"], "no-store", "{path}");
+    }
+    for path in ["/api/v1/conversations", HEALTH, "/nowhere"] {
+        let reply = raw(&router, "GET", path, &[("x-api-key", KEY)], "").await;
+        assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
+    }
 }
