@@ -9,15 +9,17 @@ use std::panic::PanicHookInfo;
 use tracing::Level;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
+    fmt::MakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
 use crate::config::{Env, Platform};
 
-/// Starts logging to the standard output. `LOG_LEVEL` is ERROR, WARN, INFO (default), DEBUG
-/// or, outside the platforms, TRACE.
-pub fn init(env: &Env) {
+/// Starts logging: a function to the standard output, where the platforms look, and a command
+/// to the standard error. `LOG_LEVEL` is ERROR, WARN, INFO (default), DEBUG or, outside the
+/// platforms, TRACE.
+pub fn init(env: &Env, to: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let platform = env.platform();
     let asked = env.get("LOG_LEVEL").unwrap_or("INFO");
     let level = asked.parse::<Level>().ok();
@@ -28,7 +30,7 @@ pub fn init(env: &Env) {
         .with_target("shared", level)
         .with_target("tools", level);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(to);
     let started = if platform == Platform::Local {
         registry.with(lines.compact()).try_init()
     } else {

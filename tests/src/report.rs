@@ -108,6 +108,39 @@ impl Desk {
     }
 }
 
+#[tokio::test]
+async fn what_is_logged_does_not_stand_in_what_is_printed() {
+    let desk = Desk::new().await;
+    let env = desk.env.clone().with("LOG_LEVEL", "loud");
+    let (printed, logged) = run(&env, &["report", "--json"]).await;
+    assert!(logged.contains("LOG_LEVEL"), "{logged}");
+    serde_json::from_str::<Value>(&printed).unwrap();
+}
+
+#[tokio::test]
+async fn who_sits_at_the_terminal_is_told_the_cause() {
+    let unset = Env::default();
+    let away = Env::from([("DATABASE_URL", "postgresql://app@%2Fnowhere/x")]);
+    for (env, cause) in [
+        (&unset, "setting DATABASE_URL is missing or unreadable; it is read from the"),
+        (&away, "database is unavailable: error connecting to server: "),
+    ] {
+        for command in ["report", "migrate", "prune"] {
+            let (printed, said) = run(env, &[command]).await;
+            assert!(said.contains(&format!("lectern: {cause}")), "{command}: {said}");
+            assert_eq!(printed, "");
+        }
+    }
+}
+
+/// What the command prints, and what it says beside that.
+async fn run(env: &Env, args: &[&str]) -> (String, String) {
+    let mut command = tokio::process::Command::new(binary("lectern"));
+    let output = command.args(args).env_clear().envs(env.pairs()).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
 fn refused(question: &str) -> Value {
     json!({ "question": question, "model": "fake-1",
         "metadata": { "refused": true, "reason": "model_refused" } })

@@ -1,6 +1,6 @@
 //! The `lectern` command.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tools::{
@@ -9,7 +9,7 @@ use tools::{
 
 /// Answers readers' questions from a book.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Lectern {
     #[command(subcommand)]
     command: Command,
@@ -29,7 +29,7 @@ enum Command {
     Report(report::Args),
     /// Bring home the exchanges that waited while the database was away.
     Replay(replay::Args),
-    /// Delete log rows and idempotency keys that are past their time.
+    /// Delete log rows older than `LOG_RETENTION_DAYS` (90), and expired idempotency keys.
     Prune(prune::Args),
     /// Look after accounts.
     User(user::Args),
@@ -43,9 +43,20 @@ async fn main() -> ExitCode {
     match run(command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            anstream::eprintln!("lectern: {err}");
+            anstream::eprintln!("lectern: {}", told(&*err));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whoever sits at the terminal may read the causes that no caller is told.
+fn told(err: &(dyn Error + Send + Sync + 'static)) -> String {
+    match err.downcast_ref() {
+        Some(err @ shared::Error::Misconfigured(_)) => {
+            format!("{err}; it is read from the environment and from .env")
+        }
+        Some(err) => err.chain(),
+        None => err.to_string(),
     }
 }
 
@@ -54,7 +65,7 @@ async fn run(command: Command) -> Outcome {
     if !matches!(command, Command::Dev(_)) {
         let quiet = env.get("LOG_LEVEL").is_none();
         let env = if quiet { env.clone().with("LOG_LEVEL", "WARN") } else { env.clone() };
-        shared::telemetry::init(&env);
+        shared::telemetry::init(&env, std::io::stderr);
     }
     match command {
         Command::Dev(args) => dev::run(args, env).await,

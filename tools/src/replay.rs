@@ -39,7 +39,7 @@ pub struct Report {
 /// Runs the subcommand.
 pub async fn run(args: Args, env: Env) -> Outcome {
     let from = match &args.from {
-        Some(value) => Fallback::parse(value)?,
+        Some(value) => Fallback::parse(value).map_err(|_| "--from: write file:DIR")?,
         None => Fallback::from_env(&env)?
             .ok_or("say where they wait: FALLBACK_STORAGE or --from file:DIR")?,
     };

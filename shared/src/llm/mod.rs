@@ -14,7 +14,7 @@ mod transport;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-pub use self::{gemini::Gemini, openai::OpenAi, scripted::Scripted};
+pub use self::{gemini::Gemini, openai::OpenAi, preset::ollama, scripted::Scripted};
 use self::{limits::Limits, preset::Provider};
 use crate::{Error, Result, config::Env};
 

@@ -28,11 +28,8 @@ const GEMINI: Preset = Preset {
     base: Some("https://generativelanguage.googleapis.com"),
     model: Some("gemini-3.5-flash-lite"),
 };
-const OLLAMA: Preset = Preset {
-    key: "LLM_API_KEY",
-    base: Some("http://127.0.0.1:11434/v1"),
-    model: Some("gemma3:4b"),
-};
+const OLLAMA: Preset =
+    Preset { key: "LLM_API_KEY", base: None, model: Some("gemma3:4b") };
 /// `LLM_BASE_URL` is `https://{resource}.openai.azure.com/openai/v1`, the surface that needs
 /// no `api-version`.
 const AZURE: Preset = Preset { key: "AZURE_OPENAI_API_KEY", base: None, model: None };
@@ -145,12 +142,12 @@ fn key(provider: Provider, env: &Env) -> Result<Option<&str>> {
 }
 
 fn base(provider: Provider, env: &Env) -> Result<String> {
-    let (base, name) = match (env.get("LLM_BASE_URL"), env.get("OLLAMA_HOST")) {
-        (Some(base), _) => (base.to_owned(), "LLM_BASE_URL"),
-        (None, Some(host)) if provider == Provider::Ollama => {
-            (ollama(host), "OLLAMA_HOST")
+    let (base, name) = match env.get("LLM_BASE_URL") {
+        Some(base) => (base.to_owned(), "LLM_BASE_URL"),
+        None if provider == Provider::Ollama => {
+            (format!("{}/v1", ollama(env)), "OLLAMA_HOST")
         }
-        (None, _) => {
+        None => {
             let base = provider.preset().base;
             (base.ok_or(Error::Misconfigured("LLM_BASE_URL"))?.to_owned(), "LLM_BASE_URL")
         }
@@ -163,15 +160,16 @@ fn base(provider: Provider, env: &Env) -> Result<String> {
     Ok(base.trim_end_matches('/').to_owned())
 }
 
-/// `OLLAMA_HOST` as Ollama's own tools read it: the scheme and the port may be missing, and
-/// the address to listen on everywhere means this machine.
-fn ollama(host: &str) -> String {
+/// Where Ollama is: `OLLAMA_HOST` (this machine) as Ollama's own tools read it. The scheme and
+/// the port may be missing, and the address to listen on everywhere means this machine.
+pub fn ollama(env: &Env) -> String {
+    let host = env.get("OLLAMA_HOST").unwrap_or("127.0.0.1");
     let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
     let rest = rest.trim_end_matches('/').replace("0.0.0.0", "127.0.0.1");
     let has_port =
         rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let port = if has_port || scheme == "https" { "" } else { ":11434" };
-    format!("{scheme}://{rest}{port}/v1")
+    format!("{scheme}://{rest}{port}")
 }
 
 /// Whether the model takes a temperature. OpenAI's models since GPT-5 and o1 refuse any but
@@ -289,9 +287,13 @@ mod tests {
             ("127.0.0.1", "http://127.0.0.1:11434/v1"),
             ("0.0.0.0:8080", "http://127.0.0.1:8080/v1"),
             ("http://box:11434/", "http://box:11434/v1"),
+            ("box:8080/", "http://box:8080/v1"),
             ("https://box", "https://box/v1"),
+            ("[::1]", "http://[::1]:11434/v1"),
+            ("", "http://127.0.0.1:11434/v1"),
         ] {
-            assert_eq!(settings([("OLLAMA_HOST", host)]).unwrap().base, base);
+            let env = [("LLM_PROVIDER", "ollama"), ("OLLAMA_HOST", host)];
+            assert_eq!(settings(env).unwrap().base, base);
         }
     }
 

@@ -63,13 +63,10 @@ pub async fn run(args: Args, env: Env) -> Outcome {
     let address = format!("http://localhost:{}", listener.local_addr()?.port());
     let title = (args.book == Path::new(MANUAL)).then_some("The Lectern manual");
     let env = defaults::fill(env, &args.data, &address, title)?;
-    shared::telemetry::init(&env);
+    shared::telemetry::init(&env, std::io::stderr);
 
     let (env, cluster) = database(env, &args)?;
-    migrate::apply(&env).await.map_err(|err| {
-        let cause = err.downcast_ref().map_or_else(|| err.to_string(), reading::cause);
-        format!("the database cannot be used: {cause}")
-    })?;
+    migrate::apply(&env).await?;
     let env = model::find(env).await;
     let book = reading::read(&args.book, &args.data, env).await?;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use shared::config::Env;
+use shared::{config::Env, llm::ollama};
 
 /// A local port that listens answers at once; one that does not must not delay the start.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -24,20 +24,11 @@ pub(super) async fn find(env: Env) -> Env {
     if named.iter().any(|name| env.get(name).is_some()) {
         return env;
     }
-    let asked = tokio::time::timeout(PATIENCE, first_model(&address(&env))).await;
+    let asked = tokio::time::timeout(PATIENCE, first_model(&ollama(&env))).await;
     match asked.ok().flatten() {
         Some(model) => env.with("LLM_PROVIDER", "ollama").or("LLM_MODEL", &model),
         None => env,
     }
-}
-
-/// Where Ollama is: `OLLAMA_HOST`, in which scheme and port may be missing.
-fn address(env: &Env) -> String {
-    let host = env.get("OLLAMA_HOST").unwrap_or("127.0.0.1").trim_end_matches('/');
-    let (scheme, host) = host.split_once("://").unwrap_or(("http", host));
-    let host = host.replace("0.0.0.0", "127.0.0.1");
-    let port = if scheme == "https" || host.contains(':') { "" } else { ":11434" };
-    format!("{scheme}://{host}{port}")
 }
 
 async fn first_model(address: &str) -> Option<String> {
@@ -46,21 +37,4 @@ async fn first_model(address: &str) -> Option<String> {
     let tags: Tags = reply.json().await.ok()?;
     let chats = |it: &Tag| !it.name.contains("embed");
     tags.models.into_iter().find(chats).map(|it| it.name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ollama_is_looked_for_where_its_own_variable_says() {
-        for (host, expected) in [
-            ("", "http://127.0.0.1:11434"),
-            ("0.0.0.0", "http://127.0.0.1:11434"),
-            ("box:8080/", "http://box:8080"),
-            ("https://box", "https://box"),
-        ] {
-            assert_eq!(address(&Env::from([("OLLAMA_HOST", host)])), expected);
-        }
-    }
 }

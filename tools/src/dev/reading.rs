@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::{App, Error, config::Env, retrieval::embed::Embedder};
+use shared::{App, config::Env, retrieval::embed::Embedder};
 
 use crate::{
     Outcome,
@@ -62,23 +62,7 @@ async fn failure(env: &Env) -> Outcome<Option<String>> {
     let http = App::new(env.clone()).http();
     let Some(embedder) = Embedder::from_env(&env, http)? else { return Ok(None) };
     let refused = embedder.question("Is anybody there?").await.err();
-    Ok(refused.map(|err| cause(&err)))
-}
-
-/// What a dependency said, for the person who chose it.
-pub(super) fn cause(err: &Error) -> String {
-    match err {
-        Error::Unavailable { source, .. } => {
-            let mut words = source.to_string();
-            let mut inner = source.source();
-            while let Some(err) = inner {
-                words = format!("{words}: {err}");
-                inner = err.source();
-            }
-            words
-        }
-        err => err.to_string(),
-    }
+    Ok(refused.map(|err| err.chain()))
 }
 
 fn bar() -> Outcome<ProgressBar> {

@@ -94,8 +94,8 @@ fn healthy(found: Found) -> Outcome<Found> {
     match found.degraded.first() {
         None => Ok(found),
         Some(&"embeddings") => {
-            Err("the book has embeddings but they cannot be asked: look \
-            at the EMBEDDING settings, or measure words alone with --mode lexical"
+            Err("the book cannot be asked by meaning: it was ingested without embeddings, or \
+            the EMBEDDING settings are others now; --mode lexical measures words alone"
                 .into())
         }
         Some(service) => Err(format!("{service} is down: nothing was measured").into()),

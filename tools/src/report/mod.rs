@@ -37,9 +37,9 @@ pub struct Args {
     /// Show the words of a question only if it was asked at least so often.
     #[arg(long, default_value_t = 3, value_name = "N")]
     min_count: usize,
-    /// An answer is a gap if its best source scored below this. The default is the score of
-    /// a passage that no leg had among its first five.
-    #[arg(long, default_value_t = 1.0 / 65.0)]
+    /// An answer is a gap if its best source scored below this. The default, 1/65, is
+    /// the score of a passage that one leg alone had, as its fifth.
+    #[arg(long, default_value_t = 1.0 / 65.0, hide_default_value = true)]
     low_score: f64,
     /// An answer is a gap if less than this share of the question's words is in the five
     /// nearest passages.
@@ -88,7 +88,7 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         None => env,
     };
     let db = Pool::from_env(&env)?;
-    let rows = log::read(&db, args.since.seconds).await.map_err(|err| err.chain())?;
+    let rows = log::read(&db, args.since.seconds).await?;
     let limits = Limits { score: args.low_score, coverage: args.low_coverage };
     let (gaps, notes) = gaps::find(&rows, limits, &env).await;
     let prices = args.input_price.zip(args.output_price);
