@@ -16,6 +16,8 @@ CONTRACT = [
     ("POST", "/api/v1/auth/register", "v1/auth/register"),
     ("POST", "/api/v1/auth/login", "v1/auth/login"),
     ("POST", "/api/v1/chat", "v1/chat"),
+    ("POST", "/api/ai/start-conversation", "v1/chat"),
+    ("POST", "/api/ai/chat", "v1/chat"),
     ("POST", "/api/v1/chat/stream", "v1/chat/stream"),
     ("GET", "/api/v1/chat/runs/0199", "v1/chat/stream"),
     ("POST", "/api/v1/chat/runs/0199/stop", "v1/chat/stream"),

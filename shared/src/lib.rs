@@ -28,6 +28,7 @@ pub fn routes() -> http::Route {
         .merge(auth::register::route())
         .merge(auth::login::route())
         .merge(chat::send::route())
+        .merge(chat::ai::route())
         .merge(chat::stream::route())
         .merge(chat::completions::route())
         .merge(chat::ui::route())

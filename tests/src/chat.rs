@@ -1,7 +1,10 @@
 //! Asking the book, whole and streamed, with everything around it up or down.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::config::Env;
+use shared::{auth::Signer, config::Env};
 use uuid::Uuid;
 
 use crate::support::{
@@ -334,6 +337,9 @@ async fn past_the_days_cap_answers_are_quoted() {
     let (env, _) = bundle().await;
     let model = Fake::start();
     let env = asking(env, &model).with("DAILY_ANSWERS", "1");
+    // What asks no model does not count.
+    let nothing = last(&ask(&env, STREAM, question("Xylophon?")).await);
+    assert_eq!(nothing["refused"], true);
     model.reply(Said::says(&["Every four hours [1]."]));
     assert_eq!(
         last(&ask(&env, STREAM, question(OIL)).await)["content"],
@@ -342,6 +348,113 @@ async fn past_the_days_cap_answers_are_quoted() {
     let capped = last(&ask(&env, STREAM, question(OIL)).await);
     assert!(capped["content"].as_str().unwrap().starts_with("**["), "{capped}");
     assert_eq!(model.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_days_cap_holds_exactly_when_many_ask_at_once() {
+    let (env, url) = bundle().await;
+    let model = Fake::start();
+    let env = asking(env, &model).with("DAILY_ANSWERS", "3");
+    let asked = (0..8).map(|_| ask(&env, CHAT, question(OIL)));
+    for reply in join_all(asked).await {
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+    assert_eq!(model.requests().len(), 3);
+    let db = database::client(&url).await;
+    assert_eq!(database::count(&db, "select answers from daily_answers").await, 3);
+}
+
+#[tokio::test]
+async fn a_follow_up_that_is_condensed_counts_once() {
+    let (env, _) = bundle().await;
+    let model = Fake::start();
+    let env =
+        asking(env, &model).with("DAILY_ANSWERS", "1").with("CONDENSE_TIMEOUT", "2");
+    let mut body = question("And why?");
+    body["history"] = json!([{ "role": "user", "content": OIL }]);
+    model.reply(Said::says(&["Why is the wick trimmed?"]));
+    model.reply(Said::says(&["It smokes [1]."]));
+    let answer = last(&ask(&env, STREAM, body.clone()).await);
+    assert_eq!(answer["content"], "It smokes [1].");
+    ask(&env, STREAM, body).await;
+    assert_eq!(model.requests().len(), 2);
+}
+
+/// Asks, and does this while the model is silent; then it says its words.
+async fn meanwhile(
+    env: &Env,
+    model: &Fake,
+    call: (&[(&str, &str)], Value),
+    deed: impl Future<Output = ()>,
+) -> Value {
+    let steps = model.stepped();
+    let before = model.requests().len();
+    let router = support::router(env.clone());
+    let answer = support::call(&router, "POST", STREAM, call.0, call.1);
+    let while_it_is_written = async {
+        while model.requests().len() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        deed.await;
+        steps.send(Step::Text("Every four hours [1].".to_owned())).unwrap();
+        drop(steps);
+    };
+    let (reply, ()) = tokio::join!(answer, while_it_is_written);
+    let answer = last(&reply);
+    assert_eq!(answer["content"], "Every four hours [1].");
+    answer
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_deleted_stays_so_and_its_answer_is_logged() {
+    let (env, url) = bundle().await;
+    let model = Fake::start();
+    let env = asking(env, &model);
+    let first = last(&ask_as(&env, "ada", STREAM, OIL, json!({})).await);
+    let conversation = first["conversation_id"].as_str().unwrap();
+    let body = json!({ "message": { "content": "And why?", "user_id": "ada" },
+        "conversation_id": conversation });
+    let path = format!("/api/v1/conversations/{conversation}?user_id=ada");
+    let key = [("x-api-key", KEY)];
+    let router = support::router(env.clone());
+    let delete = async {
+        let gone = support::call(&router, "DELETE", &path, &key, Value::Null).await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+    };
+    let answer = meanwhile(&env, &model, (&key, body), delete).await;
+    assert_eq!((&answer["saved"], answer.get("conversation_id")), (&json!(false), None));
+    let db = database::client(&url).await;
+    assert_eq!(database::count(&db, "select count(*) from conversations").await, 0);
+    assert_eq!(
+        database::count(
+            &db,
+            "select count(*) from interaction_logs where response_content <> ''"
+        )
+        .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_goes_leaves_a_log_row_without_a_word() {
+    let (env, url) = bundle().await;
+    let model = Fake::start();
+    let secret = ("JWT_SECRET_KEY", "a secret that has more than 32 bytes");
+    let env = asking(env, &model).with(secret.0, secret.1);
+    let db = database::client(&url).await;
+    let id = Uuid::now_v7();
+    let sql = format!("insert into users (id, subject) values ('{id}', '{id}')");
+    db.batch_execute(&sql).await.unwrap();
+    let token = Signer::from_env(&Env::from([secret])).unwrap().sign(id).unwrap().0;
+    let token = format!("Bearer {token}");
+    let leave = async { db.batch_execute("delete from users").await.unwrap() };
+    let call = (&[("authorization", token.as_str())][..], question(OIL));
+    let answer = meanwhile(&env, &model, call, leave).await;
+    assert_eq!(answer["saved"], false);
+    let rows = "select count(*) from interaction_logs
+                where user_id is null and request_content = '' and response_content = ''
+                  and agent_model = 'fake-1'";
+    assert_eq!(database::count(&db, rows).await, 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 #![expect(unreachable_pub, reason = "nobody outside sees a test, and `pub` reads better")]
 
+mod ai;
 mod alone;
 mod auth;
 mod chat;

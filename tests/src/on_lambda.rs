@@ -224,14 +224,9 @@ async fn an_answer_is_streamed_word_by_word_and_saved_before_the_platform_hears_
     let mut answer = sandbox.invoke(&event(&Bundle::ask("/api/v1/chat/stream")));
     assert_eq!(answer.head().await.unwrap().status, 200);
     let mut reading = Reading::default();
-    let mut said = String::new();
-    for token in TOKENS {
-        model.send(Step::Text(token.to_owned())).unwrap();
-        said += token;
-        while !reading.has(&said) {
-            reading.push(&answer.chunk().await.expect("the stream goes on"));
-        }
-    }
+    reading
+        .follow(&model, async || answer.chunk().await.expect("the stream goes on"))
+        .await;
     // The exchange cannot be saved now, so the stream must not end either.
     let lock = bundle.lock().await;
     drop(model);
@@ -254,15 +249,9 @@ async fn an_answer_is_streamed_word_by_word_and_saved_before_the_platform_hears_
 #[tokio::test]
 async fn a_panic_in_the_middle_of_a_stream_is_its_last_event() {
     let bundle = Bundle::new().await;
-    let script = [("LLM_PROVIDER", "scripted"), ("LLM_SCRIPT", "So far|{{panic}}")];
-    let settings: Vec<_> = bundle.settings().into_iter().chain(script).collect();
-    let mut sandbox = Sandbox::start("chat_stream", &settings).await;
+    let mut sandbox = Sandbox::start("chat_stream", &bundle.panicking()).await;
     let answer = sandbox.call(&Bundle::ask("/api/v1/chat/stream")).await;
-    let mut reading = Reading::default();
-    reading.push(&answer.body);
-    let last = reading.last.expect("a stream never ends silently");
-    assert_eq!(last["status"], "error");
-    assert!(!answer.text().contains("the script says so"), "no inner text");
+    Reading::assert_broke_off(&answer);
 }
 
 #[tokio::test]

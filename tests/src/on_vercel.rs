@@ -227,14 +227,7 @@ async fn an_answer_is_streamed_word_by_word_and_saved_before_the_end() {
     let mut stream = stream.unwrap();
     assert_eq!(stream.head.status, 200);
     let mut reading = Reading::default();
-    let mut said = String::new();
-    for token in TOKENS {
-        model.send(Step::Text(token.to_owned())).unwrap();
-        said += token;
-        while !reading.has(&said) {
-            reading.push(&stream.chunk().await.unwrap().unwrap());
-        }
-    }
+    reading.follow(&model, async || stream.chunk().await.unwrap().unwrap()).await;
     // The exchange cannot be saved now, so the answer must not be over either.
     let lock = bundle.lock().await;
     drop(model);
@@ -277,15 +270,9 @@ async fn a_reader_who_hangs_up_still_finds_the_answer_in_the_history() {
 #[tokio::test]
 async fn a_panic_in_the_middle_of_a_stream_is_its_last_event() {
     let bundle = Bundle::new().await;
-    let script = [("LLM_PROVIDER", "scripted"), ("LLM_SCRIPT", "So far|{{panic}}")];
-    let settings: Vec<_> = bundle.settings().into_iter().chain(script).collect();
-    let mut instance = Instance::start("chat_stream", &settings).await;
+    let mut instance = Instance::start("chat_stream", &bundle.panicking()).await;
     let answer = instance.call(&Bundle::ask("/api/v1/chat/stream")).await;
-    let mut reading = Reading::default();
-    reading.push(&answer.body);
-    let last = reading.last.expect("a stream never ends silently");
-    assert_eq!(last["status"], "error");
-    assert!(!answer.text().contains("the script says so"), "no inner text");
+    Reading::assert_broke_off(&answer);
 }
 
 #[tokio::test]
@@ -304,6 +291,8 @@ const PATHS: &[(&str, &str)] = &[
     ("/api/v1/auth/register", "api/v1/auth/register.rs"),
     ("/api/v1/auth/login", "api/v1/auth/login.rs"),
     ("/api/v1/chat", "api/v1/chat.rs"),
+    ("/api/ai/start-conversation", "api/v1/chat.rs"),
+    ("/api/ai/chat", "api/v1/chat.rs"),
     ("/api/v1/chat/stream", "api/v1/chat/stream.rs"),
     ("/api/v1/chat/runs/0199", "api/v1/chat/stream.rs"),
     ("/api/v1/chat/runs/0199/stop", "api/v1/chat/stream.rs"),

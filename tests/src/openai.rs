@@ -1,12 +1,15 @@
 //! OpenAI's chat completions, byte for byte.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::config::Env;
+use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::support::{
     self, Reply, book, database,
-    model::{Fake, Reply as Said},
+    model::{Fake, Reply as Said, Step, texts},
 };
 
 const COMPLETIONS: &str = "/v1/chat/completions";
@@ -54,6 +57,74 @@ fn payloads(reply: &Reply) -> Vec<String> {
     assert_eq!(reply.status, 200, "{}", reply.text);
     let lines = reply.text.split("\n\n").filter(|it| !it.is_empty());
     lines.map(|it| it.strip_prefix("data: ").unwrap().to_owned()).collect()
+}
+
+/// One attempt of OpenAI's client, which says how often it has tried before.
+async fn attempt(env: &Env, times: &str, body: Value) -> Reply {
+    let headers = [("x-stainless-retry-count", times)];
+    support::call(&support::router(env.clone()), "POST", COMPLETIONS, &headers, body)
+        .await
+}
+
+#[tokio::test]
+async fn a_request_that_its_client_sends_again_is_answered_once() {
+    let (env, url) = bundle().await;
+    let model = Fake::start();
+    let env = env
+        .with("LLM_PROVIDER", "openai")
+        .with("LLM_BASE_URL", &model.openai_url())
+        .with("LLM_API_KEY", "sk-test");
+    let db = database::client(&url).await;
+    for (asked, streams) in [(1, false), (2, true)] {
+        let body = with(asking(OIL), &json!({ "stream": streams }));
+        let steps = model.stepped();
+        let going = async {
+            let runs = "select count(*) from runs where ended_at is null";
+            while model.requests().len() < asked || database::count(&db, runs).await < 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if streams {
+            // The stream opens at once, and is cut after its head.
+            let head = attempt_head(&env, &body).await;
+            going.await;
+            drop(head);
+        } else {
+            tokio::select! {
+                reply = attempt(&env, "0", body.clone()) => panic!("{}", reply.text),
+                () = going => {}
+            }
+        }
+        let say = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            steps.send(Step::Text("Every four hours [1].".to_owned())).unwrap();
+            drop(steps);
+        };
+        let (reply, ()) = tokio::join!(attempt(&env, "1", body.clone()), say);
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert!(reply.text.contains("Every four hours [1]."), "{}", reply.text);
+        assert_eq!(model.requests().len(), asked, "the model was asked again");
+        let rows = "select count(*) from interaction_logs";
+        assert_eq!(database::count(&db, rows).await, i64::try_from(asked).unwrap());
+    }
+
+    // The same question asked anew is a question of its own, and so is what failed before.
+    attempt(&env, "0", asking(OIL)).await;
+    assert_eq!(model.requests().len(), 3);
+    model.reply(Said::Cut(texts(&["Every "])));
+    assert_eq!(attempt(&env, "0", asking("And the lens?")).await.status, 503);
+    assert_eq!(attempt(&env, "1", asking("And the lens?")).await.status, 200);
+    assert_eq!(model.requests().len(), 5);
+}
+
+/// A stream of which nothing but the head was read.
+async fn attempt_head(env: &Env, body: &Value) -> axum::response::Response {
+    let request = axum::http::Request::post(COMPLETIONS)
+        .header("content-type", "application/json")
+        .header("x-stainless-retry-count", "0")
+        .body(axum::body::Body::from(body.to_string()))
+        .unwrap();
+    support::router(env.clone()).oneshot(request).await.unwrap()
 }
 
 #[tokio::test]
@@ -379,5 +450,11 @@ async fn the_book_is_the_one_model() {
     }
     "#);
     assert_eq!(get("/v1/models/book/").await.json(), models["data"][0]);
-    assert_eq!(get("/v1/models/other").await.status, 404);
+    for path in ["/v1/models/other", "/v1/models/%ff", "/v1/models/%00", "/v1/models/%"] {
+        let reply = get(path).await;
+        assert_eq!(
+            (reply.status, reply.json()["error"]["code"].clone()),
+            (404, json!("not_found"))
+        );
+    }
 }

@@ -82,24 +82,27 @@ async fn write(
     }
     events.can_be_found().await;
     let (book, llm) = (app.book().await?, app.llm().await?);
-    let by_model = !llm.is_extractive() && question.within_cap;
     llm.model().clone_into(&mut draft.model);
+    let no_answer = if question.has_found_nothing() {
+        Some(Refusal::NoHits)
+    } else if question.is_poorly_covered(app.env())? {
+        Some(Refusal::LowCoverage)
+    } else {
+        None
+    };
+    let by_model = no_answer.is_none() && question.may_ask_model(app).await?;
     let citable = prompt::citable(question, by_model);
     let (asked, began) = (question.text.clone(), question.began);
     let desk = Desk { citable: &citable, book, question: &asked };
     let mut pen = Pen { draft, desk, events, began, by_model };
-    let refusal = if citable.is_empty() {
-        Some(Refusal::NoHits)
-    } else if question.is_poorly_covered(app.env())? {
-        Some(Refusal::LowCoverage)
-    } else if by_model {
-        match ask_model(app, question, &mut pen).await? {
+    let refusal = match no_answer {
+        Some(refusal) => Some(refusal),
+        None if by_model => match ask_model(app, question, &mut pen).await? {
             Outcome::Written => None,
             Outcome::Refused => Some(Refusal::ModelRefused),
             Outcome::Away => quote(app, &mut pen),
-        }
-    } else {
-        quote(app, &mut pen)
+        },
+        None => quote(app, &mut pen),
     };
     if refusal.is_some() {
         pen.write(extract::refusal(&citable, book), &[]);
@@ -127,7 +130,7 @@ async fn ask_model(
     pen: &mut Pen<'_>,
 ) -> Result<Outcome> {
     let citable = pen.desk.citable;
-    let prompt = prompt::prompt(app.env(), question, citable).await?;
+    let prompt = prompt::prompt(question, citable);
     let prompt_chars = prompt.chars();
     let spent = Usage::estimate(prompt_chars, 0) + question.condensing;
     let llm = app.llm().await?;
@@ -273,6 +276,7 @@ async fn finish(app: &App, mut question: Question, draft: Draft, events: &Events
         saved: question.conversation.map(|_| kept.saved),
         book_version: question.book_version,
         usage: draft.usage,
+        model: draft.model,
     })));
 }
 

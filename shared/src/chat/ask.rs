@@ -40,9 +40,19 @@ pub struct Ask {
     /// Whether the client was told that the conversation exists: then the question is kept
     /// even if nothing comes of it.
     pub promised: bool,
-    /// What makes a repeated request the same request: an equal key of the same owner joins
-    /// the answer that is on its way, or was a moment ago.
-    pub key: Option<[u8; 32]>,
+    /// What makes a repeated request the same request.
+    pub key: Option<Key>,
+}
+
+/// Equal for requests of one owner that say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The client says that it sends this for the first time: it joins no other answer, but its
+    /// own repetition may join it.
+    First([u8; 32]),
+    /// It may have been sent before: it joins the answer to an equal request that is on its
+    /// way, or was a moment ago.
+    Repeated([u8; 32]),
 }
 
 impl Ask {

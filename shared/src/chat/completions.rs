@@ -3,17 +3,18 @@
 //! A call is logged and not kept, unless its `metadata.conversation_id` names a conversation.
 
 use axum::{
-    extract::Path,
+    http::HeaderMap,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    Ask, ask, start,
+    Ask, Key, ask, start,
     transcript::{self, By},
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     conversations::{Owner, Thread},
     http::{
         Call, Ctx, Route,
-        extract::{Json, Keyed},
+        extract::{Json, Keyed, Named},
         sse,
     },
     wire::openai::{self, Chunks},
@@ -113,16 +114,29 @@ impl Message {
     }
 }
 
+/// OpenAI's clients send a request again by themselves and say how often they did. A repetition
+/// means the answer that is being written, or was a moment ago.
+fn counted(ask: Ask, headers: &HeaderMap) -> Ask {
+    let times = headers.get("x-stainless-retry-count").and_then(|it| it.to_str().ok());
+    let Some(times) = times.and_then(|it| it.parse::<u32>().ok()) else { return ask };
+    let conversation = if let Thread::Known(id) = ask.thread { Some(id) } else { None };
+    let same = json!([conversation, ask.history, ask.question]).to_string();
+    let key = if times == 0 { Key::First } else { Key::Repeated };
+    Ask { key: Some(key(Sha256::digest(same).into())), ..ask }
+}
+
 async fn complete(
     app: Ctx,
     call: Call,
     Keyed(caller): Keyed,
+    headers: HeaderMap,
     Json(body): Json<Body>,
 ) -> Result<Response> {
     if body.stream == Some(true) {
-        return stream_completion(app, call, Keyed(caller), Json(body)).await;
+        return stream_completion(app, call, Keyed(caller), headers, Json(body)).await;
     }
-    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let ask = counted(body.into_ask(&caller)?, &headers);
+    let started = start(&app, &call, ask).await?;
     let created = OffsetDateTime::now_utc().unix_timestamp();
     let id = started.message_id;
     let answer = started.whole().await?;
@@ -133,10 +147,12 @@ async fn stream_completion(
     app: Ctx,
     call: Call,
     Keyed(caller): Keyed,
+    headers: HeaderMap,
     Json(body): Json<Body>,
 ) -> Result<Response> {
     let with_usage = body.wants_usage();
-    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let ask = counted(body.into_ask(&caller)?, &headers);
+    let started = start(&app, &call, ask).await?;
     let id = started.message_id;
     let created = OffsetDateTime::now_utc().unix_timestamp();
     let chunks = Chunks::new(id, created, with_usage);
@@ -149,8 +165,8 @@ async fn models(_: Keyed) -> Json<Value> {
     Json(json!({ "object": "list", "data": [openai::model()] }))
 }
 
-async fn model(_: Keyed, Path(id): Path<String>) -> Result<Json<Value>> {
-    if id == openai::MODEL {
+async fn model(_: Keyed, Named(id): Named) -> Result<Json<Value>> {
+    if id.as_deref() == Some(openai::MODEL) {
         Ok(Json(openai::model()))
     } else {
         Err(Error::NotFound("model"))

@@ -96,6 +96,9 @@ pub struct Answer {
     pub book_version: Option<String>,
     /// Tokens.
     pub usage: Usage,
+    /// Who wrote it: the vendor's name of the model, or `extractive`.
+    #[serde(skip)]
+    pub model: String,
 }
 
 /// Why an answer broke off, as far as a reader is concerned.

@@ -39,24 +39,18 @@ pub(super) async fn finished(
     away: bool,
     deadline: Instant,
 ) -> Kept {
-    let cause = if away {
-        None
-    } else {
+    if !away {
         match store(app, exchange, deadline).await {
             Ok(Saved { conversation, .. }) => {
                 return Kept { saved: conversation.is_some(), away, conversation };
             }
-            Err(err) => Some(err),
+            Err(err) => {
+                tracing::error!(cause = err.chain(), "an exchange could not be stored");
+            }
         }
-    };
-    if let Some(err) = &cause {
-        tracing::error!(cause = err.chain(), "an exchange could not be stored");
     }
-    let gone = matches!(&cause, Some(Error::NotFound(_) | Error::Unauthorized));
-    if !gone {
-        wait_elsewhere(app, exchange).await;
-    }
-    Kept { saved: false, away: away || !gone, conversation: exchange.conversation_id }
+    wait_elsewhere(app, exchange).await;
+    Kept { saved: false, away: true, conversation: exchange.conversation_id }
 }
 
 /// Stores what there is of an answer that failed. Without any text its status stays what it
@@ -80,8 +74,8 @@ async fn store(app: &App, exchange: &Exchange, deadline: Instant) -> Result<Save
     let db = app.db().await?;
     let left = deadline.saturating_duration_since(Instant::now());
     let patience = left.clamp(FAREWELL, PATIENCE);
-    let saved = tokio::time::timeout(patience, store::save(db, exchange, None)).await;
-    saved.unwrap_or(Err(Error::Timeout))
+    let saved = tokio::time::timeout(patience, store::save_answer(db, exchange, None));
+    saved.await.unwrap_or(Err(Error::Timeout))
 }
 
 async fn wait_elsewhere(app: &App, exchange: &Exchange) {

@@ -3,6 +3,7 @@
 //! [`start`] does everything that may still be refused with a status code and then lets the
 //! answer run as a task of the request: it is finished and saved even if the reader hangs up.
 
+pub mod ai;
 mod answer;
 mod ask;
 mod cite;
@@ -39,7 +40,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 pub use self::{
-    ask::Ask,
+    ask::{Ask, Key},
     cite::Marker,
     event::{Answer, Asking, Cited, Event, Failure, Text},
     sources::Source,
@@ -215,18 +216,18 @@ async fn record(
     app: &'static App,
     call: &Call,
     question: &Question,
-    key: Option<[u8; 32]>,
+    key: Option<Key>,
 ) -> Result<Recording> {
     if !recorder::is_on(app.env())? || question.database_is_away() {
         return Ok(Recording::Off);
     }
     let db = app.db().await?;
     let (recorder, log) = Recorder::new(db, question.record(), question.stop.clone());
-    let Some(key) = key else {
-        call.tasks.spawn(recorder.open_and_record());
+    if !matches!(key, Some(Key::Repeated(_))) {
+        call.tasks.spawn(recorder.open_and_record(key));
         return Ok(Recording::To(log));
-    };
-    match recorder.open(Some(&key)).await {
+    }
+    match recorder.open(key).await {
         Ok(Some(id)) => Ok(Recording::Joined(id)),
         Ok(None) => {
             call.tasks.spawn(recorder.record());

@@ -62,11 +62,7 @@ pub(super) fn citable(question: &Question, for_model: bool) -> Vec<Citable> {
 }
 
 /// The whole prompt. Passages, selection and earlier turns travel as data between marks.
-pub(super) async fn prompt(
-    env: &Env,
-    question: &Question,
-    citable: &[Citable],
-) -> Result<Prompt> {
+pub(super) fn prompt(question: &Question, citable: &[Citable]) -> Prompt {
     let mark = mark();
     let mut user = format!("The marks are {mark}.\n\n");
     if !question.turns.is_empty() {
@@ -77,7 +73,7 @@ pub(super) async fn prompt(
         write!(user, "[{n}] {}\n{}\n\n", it.title(), it.text().trim()).ok();
     }
     write!(user, "</passages {mark}>\n\nQuestion: {}", question.text).ok();
-    Ok(Prompt { system: system(env).await?, user })
+    Prompt { system: question.rules.clone(), user }
 }
 
 /// A mark that nobody who wrote a passage, a selection or an earlier turn can know.

@@ -1,6 +1,9 @@
 //! Everything about a question that is looked up before its answer begins.
 
-use std::{collections::HashSet, time::Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -41,6 +44,8 @@ pub(super) struct Question {
     /// Whether it was asked before, and that question, if it was the last.
     again: bool,
     replaces: Option<Uuid>,
+    /// What a model is told beforehand; empty without one.
+    pub rules: String,
     /// The reader's selection, and the passage of the book that it lies in.
     pub selection: Option<(String, Option<Hit>)>,
     /// Earlier turns, oldest first.
@@ -50,8 +55,7 @@ pub(super) struct Question {
     /// What condensing a follow-up has cost.
     pub condensing: Usage,
     pub book_version: Option<String>,
-    /// Whether the day's cap leaves room for a model's answer.
-    pub within_cap: bool,
+    model: Leave,
     /// Whether the passages are there.
     pub is_searched: bool,
     /// What becomes of the exchange if there is no answer.
@@ -63,13 +67,28 @@ pub(super) struct Question {
     pub deadline: Instant,
 }
 
-/// Rights, memory, the day's cap: whatever may still refuse the question.
+/// Whether a model may be asked.
+#[derive(Clone, Copy)]
+enum Leave {
+    Given,
+    /// If one of so many answers a day is left: `DAILY_ANSWERS`.
+    OfTheDay(i64),
+    Denied,
+}
+
+/// Rights, memory and settings: whatever may still refuse the question.
 pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question> {
     let began = Instant::now();
-    if !app.llm().await?.is_extractive() {
-        // A setting that is wrong is said before the first byte.
-        prompt::system(app.env()).await?;
-    }
+    // A setting that is wrong is said before the first byte.
+    let (rules, model) = if app.llm().await?.is_extractive() {
+        (String::new(), Leave::Denied)
+    } else {
+        let model = match app.env().get("DAILY_ANSWERS") {
+            None => Leave::Given,
+            Some(_) => Leave::OfTheDay(app.env().parse("DAILY_ANSWERS", 0)?),
+        };
+        (prompt::system(app.env()).await?, model)
+    };
     let is_kept = ask.owner != Owner::Guest && ask.thread != Thread::LogOnly;
     let mut question = Question {
         message_id: Uuid::now_v7(),
@@ -83,13 +102,14 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         text: ask.question,
         again: ask.again,
         replaces: None,
+        rules,
         selection: ask.selection.map(|text| (text, None)),
         turns: ask.history,
         hits: Vec::new(),
         degraded: Vec::new(),
         condensing: Usage::default(),
         book_version: None,
-        within_cap: true,
+        model,
         is_searched: false,
         unanswered: if ask.promised { Status::Interrupted } else { Status::Failed },
         asked_at: OffsetDateTime::now_utc(),
@@ -102,44 +122,67 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
 }
 
 impl Question {
-    /// Reads the conversation so far and counts the answer. Without the database earlier
-    /// turns are not used, and a cap that cannot be counted is taken as reached.
+    /// Reads the conversation so far. Without the database earlier turns are not used.
     async fn remember(&mut self, app: &App) -> Result<()> {
         let db = app.db().await?;
-        let is_counted =
-            app.env().get("DAILY_ANSWERS").is_some() && !app.llm().await?.is_extractive();
-        let cap: Option<i64> =
-            if is_counted { Some(app.env().parse("DAILY_ANSWERS", 0)?) } else { None };
-        // A database that is silent is away. Half of the time is left for the answer.
-        let patience = self.deadline.saturating_duration_since(Instant::now()) / 2;
-        let outcome = async {
-            if self.owner != Owner::Guest {
-                let memory = store::recall(db, &self.owner, &self.thread, MEMORY_CHARS);
-                let memory = memory.await?;
+        if self.owner == Owner::Guest {
+            return Ok(());
+        }
+        let memory = store::recall(db, &self.owner, &self.thread, MEMORY_CHARS);
+        let memory = tokio::time::timeout(self.patience(), memory).await;
+        match memory.unwrap_or(Err(Error::Timeout)) {
+            Ok(memory) => {
                 if let Some(conversation) = memory.conversation {
                     self.conversation = Some(conversation);
-                    self.turns = memory.turns;
+                    // An empty conversation knows nothing yet that the client could not tell.
+                    if !memory.turns.is_empty() {
+                        self.turns = memory.turns;
+                    }
                     self.replace(memory.last_question);
                 }
+                Ok(())
             }
-            if let Some(cap) = cap {
-                self.within_cap = log::count_answer(db).await? <= cap;
-            }
-            Ok(())
-        };
-        let outcome = tokio::time::timeout(patience, outcome).await;
-        match outcome.unwrap_or(Err(Error::Timeout)) {
             Err(
                 err @ (Error::Unavailable { service: "database", .. } | Error::Timeout),
             ) => {
-                let cause = err.chain();
-                tracing::error!(cause, "the database is away: answering without");
-                self.degraded.push("database");
-                self.within_cap = cap.is_none();
+                self.goes_on_without_database(&err);
                 Ok(())
             }
-            other => other,
+            Err(err) => Err(err),
         }
+    }
+
+    /// A database that is silent is away. Half of the time is left for the answer.
+    fn patience(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()) / 2
+    }
+
+    fn goes_on_without_database(&mut self, err: &Error) {
+        tracing::error!(cause = err.chain(), "the database is away: answering without");
+        self.degraded.push("database");
+    }
+
+    /// Whether a model may be asked for this question; for the first time, that counts against
+    /// the day's cap. One that cannot be counted is taken as reached.
+    pub(super) async fn may_ask_model(&mut self, app: &App) -> Result<bool> {
+        if let Leave::OfTheDay(cap) = self.model {
+            self.model = Leave::Denied;
+            if !self.database_is_away() {
+                let taken = log::take_answer(app.db().await?, cap);
+                let taken = tokio::time::timeout(self.patience(), taken).await;
+                match taken.unwrap_or(Err(Error::Timeout)) {
+                    Ok(true) => self.model = Leave::Given,
+                    Ok(false) => {}
+                    Err(err) => self.goes_on_without_database(&err),
+                }
+            }
+        }
+        Ok(matches!(self.model, Leave::Given))
+    }
+
+    /// Whether there is nothing to answer from.
+    pub(super) fn has_found_nothing(&self) -> bool {
+        self.hits.is_empty() && self.selection.is_none()
     }
 
     /// Forgets the old answer to a question that is asked once more. Another question than the
@@ -196,9 +239,7 @@ impl Question {
     /// What to look for: a follow-up as one question that stands alone, if a model makes it so
     /// in time; otherwise as typed, with the questions before it. A first question is itself.
     async fn search_terms(&mut self, app: &App) -> Result<(String, Vec<String>)> {
-        if self.within_cap
-            && let Some((text, usage)) = condense::condense(app, self).await?
-        {
+        if let Some((text, usage)) = condense::condense(app, self).await? {
             self.condensing = usage;
             return Ok((text, Vec::new()));
         }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Cited, Event};
+use super::{Cited, Event, Key};
 use crate::{
     Error, Result,
     config::Env,
@@ -74,17 +74,24 @@ impl Recorder {
     }
 
     /// Opens the run; `Some` is the run of an equal request.
-    pub(super) async fn open(&self, key: Option<&[u8]>) -> Result<Option<Uuid>> {
-        let opened = runs::open(self.db, &self.exchange, key);
+    pub(super) async fn open(&self, key: Option<Key>) -> Result<Option<Uuid>> {
+        let (key, joins) = match &key {
+            None => (None, false),
+            Some(Key::First(key)) => (Some(key.as_slice()), false),
+            Some(Key::Repeated(key)) => (Some(key.as_slice()), true),
+        };
+        let opened = runs::open(self.db, &self.exchange, key, joins);
         let opened = tokio::time::timeout(PATIENCE, opened).await;
         self.is_open.cancel();
         opened.unwrap_or(Err(Error::Timeout))
     }
 
     /// Opens the run, and then records it.
-    pub(super) async fn open_and_record(self) {
-        match self.open(None).await {
-            Ok(_) => self.record().await,
+    pub(super) async fn open_and_record(self, key: Option<Key>) {
+        match self.open(key).await {
+            Ok(None) => self.record().await,
+            // Two equal requests at the very same moment: one of them has the log.
+            Ok(Some(_)) => {}
             Err(err) => tracing::warn!(cause = err.chain(), "an answer has no run log"),
         }
     }
@@ -201,6 +208,7 @@ impl Notes {
             _ => {}
         }
         self.is_over = event.is_last();
+        self.batch.has_failed = matches!(event, Event::Failed(_));
         self.batch.events.push(json!(event));
     }
 

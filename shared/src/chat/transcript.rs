@@ -53,7 +53,8 @@ pub(super) fn read(field: &str, messages: Vec<Message>) -> Result<(String, Vec<T
     Ok((question.text, newest(earlier)))
 }
 
-fn newest(messages: Vec<Message>) -> Vec<Turn> {
+/// As many of the newest messages as a guest may send, oldest first.
+pub(super) fn newest(messages: Vec<Message>) -> Vec<Turn> {
     let mut room = HISTORY_CHARS;
     let said = messages.into_iter().rev().filter(|it| it.by != By::Other);
     let fitting = said.filter(|it| !it.text.trim().is_empty()).take(HISTORY_TURNS);

@@ -1,7 +1,6 @@
 //! The door of the Vercel AI SDK (`useChat`), and of an older chat with two events.
 
 use axum::{
-    extract::Path,
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,7 +20,7 @@ use crate::{
     conversations::{Owner, Thread, runs},
     http::{
         Call, Ctx, Route,
-        extract::{Json, Params, Who},
+        extract::{Json, Named, Params, Who},
         sse,
     },
     wire::ui::{self, Parts},
@@ -135,10 +134,10 @@ async fn resume_parts(
     call: Call,
     Who(caller): Who,
     params: Params,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Response> {
     let owner = run::owner(&caller, &params)?;
-    match going(&app, &call, &owner, &id).await? {
+    match going(&app, &call, &owner, id).await? {
         Some(run) => Ok(spelt(resume(&app, &call, &owner, run, 0).await?)),
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
@@ -157,12 +156,12 @@ async fn stop(
     call: Call,
     Who(caller): Who,
     params: Params,
-    Path(id): Path<String>,
+    Named(id): Named,
     body: Option<Json<Stop>>,
 ) -> Result<Json<Value>> {
     let owner = run::owner(&caller, &params)?;
     let meant = body.map(|Json(it)| it).unwrap_or_default().active_stream_id;
-    if let Some(run) = going(&app, &call, &owner, &id).await?
+    if let Some(run) = going(&app, &call, &owner, id).await?
         && meant.is_none_or(|it| it == run.to_string())
     {
         super::stop(&app, &call, &owner, run).await?;
@@ -174,9 +173,10 @@ async fn going(
     app: &Ctx,
     call: &Call,
     owner: &Owner,
-    chat: &str,
+    chat: Option<String>,
 ) -> Result<Option<Uuid>> {
-    call.within(async { runs::going(app.db().await?, owner, chat).await }).await
+    let Some(chat) = chat else { return Ok(None) };
+    call.within(async { runs::going(app.db().await?, owner, &chat).await }).await
 }
 
 fn spelt(started: Started) -> Response {

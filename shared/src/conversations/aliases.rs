@@ -14,7 +14,8 @@ use super::{
     create::optional_title,
     history::{self, Conversation, Wanted},
     list::MAX_LIMIT,
-    own, rename,
+    own::{self, Opened},
+    rename,
 };
 use crate::{
     Result,
@@ -122,17 +123,8 @@ struct ChatMessage {
 }
 
 /// `GET /api/chats/{id}`: the messages alone.
-async fn chat(
-    app: Ctx,
-    call: Call,
-    Who(caller): Who,
-    params: Params,
-    Ids([id]): Ids<1>,
-) -> Result<Json<Vec<ChatMessage>>> {
-    let owner = own::owner(&caller, &params, None)?;
-    let id = own::known(id)?;
-    let whole = async { history::read(app.db().await?, &owner, id).await };
-    let messages = call.within(whole).await?.messages.into_iter().map(|it| ChatMessage {
+async fn chat(Opened { whole, .. }: Opened) -> Json<Vec<ChatMessage>> {
+    let messages = whole.messages.into_iter().map(|it| ChatMessage {
         id: it.id,
         role: it.role,
         content: it.content,
@@ -140,7 +132,7 @@ async fn chat(
         media_type: None,
         media_url: None,
     });
-    Ok(Json(messages.collect()))
+    Json(messages.collect())
 }
 
 /// `PATCH /api/chats/{id}`.
@@ -201,24 +193,14 @@ struct AuditedMessage {
 }
 
 /// `GET /api/conversations/{id}`. A conversation of ours is never closed or archived.
-async fn conversation(
-    app: Ctx,
-    call: Call,
-    Who(caller): Who,
-    params: Params,
-    Ids([id]): Ids<1>,
-) -> Result<Json<Audit>> {
-    let owner = own::owner(&caller, &params, None)?;
-    let id = own::known(id)?;
-    let whole = async { history::read(app.db().await?, &owner, id).await };
-    let whole = call.within(whole).await?;
+async fn conversation(Opened { owner, whole }: Opened) -> Json<Audit> {
     let messages = whole.messages.into_iter().map(|it| AuditedMessage {
         id: it.id,
         role: it.role,
         content: json!({ "text": it.content }),
         created_at: it.created_at,
     });
-    Ok(Json(Audit {
+    Json(Audit {
         conversation: AuditedConversation {
             conversation_id: whole.conversation.id,
             user_id: name(&owner),
@@ -228,5 +210,5 @@ async fn conversation(
             archived: false,
         },
         messages: messages.collect(),
-    }))
+    })
 }

@@ -11,15 +11,12 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    history::{self, Message, Whole},
-    own,
+    history::{Message, Whole},
+    own::Opened,
 };
 use crate::{
     Error, Result,
-    http::{
-        Call, Ctx, Route,
-        extract::{Ids, Params, Who},
-    },
+    http::{Route, extract::Params},
 };
 
 /// `GET /api/v1/conversations/{id}/export`.
@@ -27,22 +24,12 @@ pub fn route() -> Route {
     Route::new().route("/api/v1/conversations/{id}/export", get(export))
 }
 
-async fn export(
-    app: Ctx,
-    call: Call,
-    Who(caller): Who,
-    params: Params,
-    Ids([id]): Ids<1>,
-) -> Result<Response> {
-    let owner = own::owner(&caller, &params, None)?;
+async fn export(params: Params, Opened { whole, .. }: Opened) -> Result<Response> {
     let ending = match params.of(&["format"]) {
         None | Some("md") => "md",
         Some("json") => "json",
         Some(_) => return Err(Error::invalid("format", "must be md or json")),
     };
-    let id = own::known(id)?;
-    let whole = async { history::read(app.db().await?, &owner, id).await };
-    let whole = call.within(whole).await?;
     let (kind, text) = if ending == "md" {
         ("text/markdown; charset=utf-8", markdown(&whole))
     } else {

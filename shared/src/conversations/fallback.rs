@@ -16,10 +16,9 @@ use crate::{
     config::{Env, Platform},
 };
 
-/// Where exchanges wait. Only `file:<directory>` exists so far.
-pub enum Fallback {
-    /// A directory on a disk that lasts: one JSON file an exchange.
-    File(PathBuf),
+/// A directory on a disk that lasts, in which each exchange is a JSON file.
+pub struct Fallback {
+    dir: PathBuf,
 }
 
 impl Fallback {
@@ -40,25 +39,23 @@ impl Fallback {
         let path = value.strip_prefix("file:").unwrap_or_default();
         match path.strip_prefix("//").unwrap_or(path) {
             "" => Err(Error::Misconfigured("FALLBACK_STORAGE")),
-            dir => Ok(Self::File(dir.into())),
+            dir => Ok(Self { dir: dir.into() }),
         }
     }
 
     /// Keeps one exchange until `lectern replay`. It is on the disk when this returns, whole:
     /// the file appears under its name only when it is complete.
     pub async fn keep(&self, exchange: &Exchange) -> Result<()> {
-        let Self::File(dir) = self;
         let json = serde_json::to_vec(exchange)
             .map_err(|err| Error::Internal(format!("an exchange is no JSON: {err}")))?;
-        write(dir, &exchange.id.to_string(), &json)
+        write(&self.dir, &exchange.id.to_string(), &json)
             .await
             .map_err(|err| Error::unavailable("storage", err))
     }
 
     /// What waits, oldest first: the ids begin with their time.
     pub async fn waiting(&self) -> IoResult<Vec<PathBuf>> {
-        let Self::File(dir) = self;
-        let mut entries = match fs::read_dir(dir).await {
+        let mut entries = match fs::read_dir(&self.dir).await {
             Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
@@ -120,10 +117,8 @@ mod tests {
                 Err(Error::Misconfigured("FALLBACK_STORAGE"))
             ));
         }
-        let Ok(Some(Fallback::File(dir))) = outcome([file, ("PORT", "1")]) else {
-            panic!("a plain process may write files")
-        };
-        assert_eq!(dir, Path::new("/var/lib/lectern"));
+        let plain = outcome([file, ("PORT", "1")]).unwrap().unwrap();
+        assert_eq!(plain.dir, Path::new("/var/lib/lectern"));
     }
 
     #[test]
@@ -133,9 +128,7 @@ mod tests {
             assert!(matches!(outcome, Err(Error::Misconfigured("FALLBACK_STORAGE"))));
         }
         assert!(matches!(Fallback::from_env(&Env::default()), Ok(None)));
-        let Ok(Fallback::File(dir)) = Fallback::parse("file:///srv/wait") else {
-            panic!("a URL with three slashes is a path")
-        };
-        assert_eq!(dir, Path::new("/srv/wait"));
+        let with_three_slashes = Fallback::parse("file:///srv/wait").unwrap();
+        assert_eq!(with_three_slashes.dir, Path::new("/srv/wait"));
     }
 }

@@ -385,13 +385,20 @@ pub async fn rename(
 }
 
 /// Deletes a conversation with its messages. Its log rows stay, for as long as the log is
-/// kept.
+/// kept. An answer that is being written for it will be logged and does not bring it back.
 pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
     let sql = with_owner!(
         ", gone as (
            delete from conversations
            where id = $3 and user_id = (select id from owner)
            returning id
+         ), homeless as (
+           update runs
+           set
+             conversation_id = null,
+             client_id = null,
+             exchange = exchange || '{\"conversation_id\": null, \"client_id\": null}'
+           where ended_at is null and conversation_id in (select id from gone)
          )
          select exists (select 1 from owner) as known, exists (select 1 from gone) as found"
     );

@@ -1,5 +1,6 @@
 //! The table `interaction_logs`, and the day's count of model answers.
 
+use serde_json::json;
 use tokio_postgres::types::Type;
 
 use super::{
@@ -11,21 +12,35 @@ use crate::{
     db::{self, Pool},
 };
 
-/// Counts one more model answer today (UTC) and says how many there were with it.
-/// Not repeated when the connection dies: it could count twice.
-pub async fn count_answer(db: &Pool) -> Result<i64> {
+/// Takes one of today's (UTC) model answers, of which there are `cap`; `false` when none is
+/// left. Not repeated when the connection dies: it could count twice.
+pub async fn take_answer(db: &Pool, cap: i64) -> Result<bool> {
     let client = db.client().await?;
-    let row = client
-        .query_typed_one(
+    let taken = client
+        .query_typed_opt(
             "insert into daily_answers (day, answers)
-             values ((clock_timestamp() at time zone 'UTC')::date, 1)
+             select (clock_timestamp() at time zone 'UTC')::date, 1
+             where $1 > 0
              on conflict (day) do update
              set answers = daily_answers.answers + 1
+             where daily_answers.answers < $1
              returning answers",
-            &[],
+            &[(&cap, Type::INT8)],
         )
         .await?;
-    Ok(row.get(0))
+    Ok(taken.is_some())
+}
+
+/// The row of an answer whose reader went while it was written: that there was one and what it
+/// cost, without a word of it.
+pub(super) async fn write_wordless(db: &Pool, exchange: &Exchange) -> Result<()> {
+    let wordless = Exchange {
+        question: String::new(),
+        answer: String::new(),
+        sources: json!([]),
+        ..exchange.clone()
+    };
+    write(db, &wordless).await
 }
 
 /// The log row of a guest's exchange: all that is kept of it.

@@ -1,10 +1,19 @@
 //! A reader's own history: every route of one function, and the rules that they share.
 
-use super::{Owner, aliases, create, export, feedback, list, read, remove, rename};
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::{
+    Owner, aliases, create, export, feedback,
+    history::{self, Whole},
+    list, read, remove, rename,
+};
 use crate::{
-    Error, Result,
+    App, Error, Result,
     auth::{Caller, Subject},
-    http::{Route, extract::Params},
+    http::{
+        Call, Problem, Route,
+        extract::{Ids, Params, Who},
+    },
 };
 
 /// `/api/v1/conversations…`, but for `internal-save`, and its older names.
@@ -37,6 +46,33 @@ pub(super) fn owner(
             Err(Error::invalid("user_id", "is missing: say whose history it is"))
         }
         Subject::Nobody => Err(Error::Unauthorized),
+    }
+}
+
+/// The conversation that a path names, with all that was said, for whoever may read it.
+pub(super) struct Opened {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What there is.
+    pub whole: Whole,
+}
+
+impl FromRequestParts<&'static App> for Opened {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &&'static App,
+    ) -> Result<Self, Problem> {
+        let call = Call::from_request_parts(parts, app).await?;
+        let Who(caller) = Who::from_request_parts(parts, app).await?;
+        let params = Params::from_request_parts(parts, app).await?;
+        let Ids([id]) = Ids::from_request_parts(parts, app).await?;
+        let owner = owner(&caller, &params, None)?;
+        let id = known(id)?;
+        let whole = async { history::read(app.db().await?, &owner, id).await };
+        let whole = call.within(whole).await?;
+        Ok(Self { owner, whole })
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Batch {
     pub content: String,
     /// The sources that they cite for the first time.
     pub sources: Vec<Value>,
+    /// The answer came to nothing, so that a repeated request is another attempt.
+    pub has_failed: bool,
 }
 
 /// What an append found.
@@ -90,12 +92,14 @@ pub(super) fn word(owner: &Owner) -> String {
 
 /// Opens the run of an exchange that has no answer yet. With a `key`, and a run that was opened
 /// with an equal one by the same owner a moment ago, it is that run's id that is returned, and
-/// nothing is opened.
+/// nothing is opened; a request that `joins` no other takes the key over instead.
 pub async fn open(
     db: &Pool,
     exchange: &Exchange,
     key: Option<&[u8]>,
+    joins: bool,
 ) -> Result<Option<Uuid>> {
+    let same_seconds = if joins { SAME_REQUEST_SECONDS } else { 0.0 };
     let owner = word(&exchange.owner);
     let record = clean_json(&json!(exchange));
     let rows = db::retry(|| async {
@@ -120,7 +124,7 @@ pub async fn open(
                         (&exchange.id, Type::UUID),
                         (&owner, Type::TEXT),
                         (&key, Type::BYTEA),
-                        (&SAME_REQUEST_SECONDS, Type::FLOAT8),
+                        (&same_seconds, Type::FLOAT8),
                         (&exchange.conversation_id, Type::UUID),
                         (&exchange.client_id, Type::TEXT),
                         (&record, Type::JSONB),
@@ -161,7 +165,8 @@ pub async fn append(
                    set
                      seen_at = clock_timestamp(),
                      ended_at = case when $2 then clock_timestamp() end,
-                     known = case when $3 = '{}' then known else known || $3 end
+                     known = case when $3 = '{}' then known else known || $3 end,
+                     request_key = case when $8 then null else request_key end
                    where id = $1 and ended_at is null and not is_taken
                    returning id, is_stopping
                  ), written as (
@@ -180,6 +185,7 @@ pub async fn append(
                     (&events, Type::JSON),
                     (&content, Type::TEXT),
                     (&sources, Type::JSONB),
+                    (&batch.has_failed, Type::BOOL),
                 ],
             )
             .await?;
@@ -395,11 +401,7 @@ pub async fn settle(db: &Pool, lapsed: Lapsed<'_>) -> Result<usize> {
         if !exchange.answer.is_empty() {
             exchange.status = Status::Interrupted;
         }
-        match store::save(db, &exchange, Some(broke_off_at)).await {
-            // Its conversation or its account is gone: there is nothing left to keep.
-            Ok(_) | Err(Error::NotFound(_) | Error::Unauthorized) => {}
-            Err(err) => return Err(err),
-        }
+        store::save_answer(db, &exchange, Some(broke_off_at)).await?;
         end(db, exchange.id).await?;
     }
     Ok(taken.len())
@@ -410,7 +412,9 @@ async fn end(db: &Pool, id: Uuid) -> Result<()> {
         let client = db.client().await?;
         client
             .execute_typed(
-                "update runs set ended_at = clock_timestamp() where id = $1",
+                "update runs
+                 set ended_at = clock_timestamp(), request_key = null
+                 where id = $1",
                 &[(&id, Type::UUID)],
             )
             .await?;

@@ -254,6 +254,22 @@ pub async fn save(
     }
 }
 
+/// The same for an answer of ours, which leaves its log row in any case: without a word of it
+/// if its reader's account went while it was written.
+pub async fn save_answer(
+    db: &Pool,
+    exchange: &Exchange,
+    at: Option<OffsetDateTime>,
+) -> Result<Saved> {
+    match save(db, exchange, at).await {
+        Err(Error::NotFound(_) | Error::Unauthorized) => {
+            super::log::write_wordless(db, exchange).await?;
+            Ok(Saved { user_id: None, conversation: None })
+        }
+        saved => saved,
+    }
+}
+
 /// A user that a trusted server names for the first time gets an account.
 pub(super) const ACCOUNT: &str = "
 insert into users (id, issuer, subject)
@@ -278,7 +294,8 @@ for no key update";
 /// `clock_timestamp()` and not `now()`: that is the time before the wait for the lock.
 ///
 /// `thread`: the conversation of the client's name ($22), if there is one by now: two first
-/// questions may have come at once.
+/// questions may have come at once. None if the conversation was deleted while the answer was
+/// written: its run knows.
 ///
 /// `room`: a late exchange ($5) whose conversation is not there may make one only if fewer
 /// than 50 newer ones are; otherwise only its log row is stored. `place`: a late exchange
@@ -300,11 +317,13 @@ with owner as (
       limit 1
     ),
     $4::uuid) as id
+  where not exists (select 1 from runs where id = $3 and conversation_id is null)
 ), fresh as (
   select owner.id as user_id, thread.id as thread,
     least($5::timestamptz, clock_timestamp()) as late,
     not $6 or thread.id is null as log_only
-  from owner, thread
+  from owner
+  left join thread on true
   where not exists (select 1 from interaction_logs where id = $3)
 ), room as (
   select 1
@@ -388,7 +407,7 @@ pub(super) fn key(owner: &Owner) -> Result<Option<(Option<Uuid>, Option<&str>)>>
 }
 
 /// The first words of the question, at most [`TITLE_CHARS`] characters.
-pub(super) fn title(question: &str) -> String {
+pub(crate) fn title(question: &str) -> String {
     let clean = clean(question);
     let whole = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((cut, _)) = whole.char_indices().nth(TITLE_CHARS) else { return whole };

@@ -1,5 +1,6 @@
 //! How one answer is spelt for a client.
 
+pub mod ai;
 pub mod openai;
 pub mod simple;
 pub mod ui;

@@ -3,6 +3,7 @@
 
 use std::{process::Stdio, sync::mpsc::Sender};
 
+use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -10,7 +11,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::{
     binaries::{PATIENCE, binary},
-    client::{Call, Events},
+    client::{Answer, Call, Events},
     database,
     model::{Fake, Step},
 };
@@ -80,6 +81,12 @@ impl Bundle {
             ("OPENAI_API_KEY", "sk-none"),
             ("LLM_BASE_URL", &self.model_url),
         ]
+    }
+
+    /// The same, with a model that panics after its first words.
+    pub(crate) fn panicking(&self) -> Vec<(&str, &str)> {
+        let script = [("LLM_PROVIDER", "scripted"), ("LLM_SCRIPT", "So far|{{panic}}")];
+        self.settings().into_iter().chain(script).collect()
     }
 
     /// The question, asked for a known reader by the server in front.
@@ -172,8 +179,33 @@ impl Reading {
         }
     }
 
+    /// Lets the model say its [`TOKENS`], each when the one before has arrived.
+    pub(crate) async fn follow(
+        &mut self,
+        model: &Sender<Step>,
+        mut chunk: impl AsyncFnMut() -> Bytes,
+    ) {
+        let mut said = String::new();
+        for token in TOKENS {
+            model.send(Step::Text(token.to_owned())).expect("the model listens");
+            said += token;
+            while !self.has(&said) {
+                self.push(&chunk().await);
+            }
+        }
+    }
+
+    /// Fails unless a whole answer says that it broke off, and nothing of why.
+    pub(crate) fn assert_broke_off(answer: &Answer) {
+        let mut reading = Self::default();
+        reading.push(&answer.body);
+        let last = reading.last.expect("a stream never ends silently");
+        assert_eq!(last["status"], "error");
+        assert!(!answer.text().contains("the script says so"), "no inner text");
+    }
+
     /// Whether everything that the model has said so far has arrived.
-    pub(crate) fn has(&self, text: &str) -> bool {
+    fn has(&self, text: &str) -> bool {
         assert!(text.trim_end().starts_with(self.text.trim_end()), "{:?}", self.text);
         self.text.trim_end() == text.trim_end()
     }

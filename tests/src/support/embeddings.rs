@@ -4,7 +4,6 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, MutexGuard},
-    thread::JoinHandle,
 };
 
 use axum::{
@@ -13,10 +12,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
-    serve::ListenerExt,
 };
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+
+use super::peer::Peer;
 
 /// Numbers per vector.
 pub const DIMENSION: usize = 32;
@@ -25,7 +24,7 @@ pub const DIMENSION: usize = 32;
 pub struct Fake {
     address: SocketAddr,
     state: Shared,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Option<Peer>,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -48,28 +47,11 @@ pub struct Call {
 impl Fake {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Shared::default();
         let router =
             Router::new().route("/v1/embeddings", post(embed)).with_state(state.clone());
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                // Small answers would wait for the peer's delayed acknowledgements.
-                let listener = listener.tap_io(|it| it.set_nodelay(true).unwrap());
-                tokio::select! {
-                    served = axum::serve(listener, router) => served.unwrap(),
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { address, state, running: Some((stop, thread)) }
+        Self { address, state, running: Some(Peer::serve(listener, router)) }
     }
 
     /// What `EMBEDDING_BASE_URL` is set to.
@@ -88,20 +70,11 @@ impl Fake {
 
     /// Closes the port and every connection.
     pub fn stop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
-            stop.send(()).ok();
-            thread.join().unwrap();
-        }
+        self.running = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod embeddings;
 pub(crate) mod event;
 pub(crate) mod lambda;
 pub(crate) mod model;
+pub(crate) mod peer;
 pub(crate) mod pgbouncer;
 pub(crate) mod qdrant;
 pub(crate) mod routing;

@@ -7,7 +7,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -16,11 +15,11 @@ use axum::{
     body::Body,
     extract::Request,
     routing::{MethodRouter, post},
-    serve::ListenerExt,
 };
-use tokio::sync::oneshot;
 use tonic::{Code, Response, Status, codec::Codec, server::Grpc, server::UnaryService};
 use tonic_prost::ProstCodec;
+
+use super::peer::Peer;
 
 pub use self::store::Store;
 
@@ -28,7 +27,7 @@ pub use self::store::Store;
 pub struct Fake {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Option<Peer>,
 }
 
 #[derive(Default)]
@@ -66,10 +65,7 @@ impl Fake {
 
     /// Closes the port and every connection.
     pub fn stop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
-            stop.send(()).ok();
-            thread.join().unwrap();
-        }
+        self.running = None;
     }
 
     pub fn url(&self) -> String {
@@ -123,31 +119,7 @@ impl Fake {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        listener.set_nonblocking(true).unwrap();
-        let router = router(&self.state);
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                // Small answers would wait for the peer's delayed acknowledgements.
-                let listener = listener.tap_io(|it| it.set_nodelay(true).unwrap());
-                tokio::select! {
-                    served = axum::serve(listener, router) => served.unwrap(),
-                    _ = stopped => {}
-                }
-            });
-        });
-        self.running = Some((stop, thread));
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.stop();
+        self.running = Some(Peer::serve(listener, router(&self.state)));
     }
 }
 
