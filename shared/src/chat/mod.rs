@@ -222,7 +222,8 @@ async fn record(
         return Ok(Recording::Off);
     }
     let db = app.db().await?;
-    let (recorder, log) = Recorder::new(db, question.record(), question.stop.clone());
+    let (exchange, stop) = (question.record(), question.stop.clone());
+    let (recorder, log) = Recorder::new(db, exchange, call.deadline, stop);
     if !matches!(key, Some(Key::Repeated(_))) {
         call.tasks.spawn(recorder.open_and_record(key));
         return Ok(Recording::To(log));
@@ -240,7 +241,7 @@ async fn record(
     }
 }
 
-/// asks the instance that writes, through the log, to stop this run. Says whether there is anything
+/// Asks the instance that writes, through the log, to stop this run. Says whether there is anything
 /// left to stop; errors as of [`resume`].
 pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
     let db = app.db().await?;

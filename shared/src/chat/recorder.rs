@@ -1,7 +1,7 @@
 //! Writes the run log while an answer is made: in batches, beside the answer and never in its
 //! way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -27,11 +27,12 @@ const GATHERED: Duration = Duration::from_millis(150);
 /// round trip, is a wish to stop heard.
 const PULSE: Duration = Duration::from_millis(400);
 
-/// How long one append may take. Well under the lease.
+/// How long one round trip may take. Well under the lease.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Appends that may fail at the end before the log gives up: the platform waits for us.
-const LAST_ATTEMPTS: usize = 2;
+/// The same once the answer's time is up: the platform gives us two seconds after it, of which
+/// most belongs to the save.
+const FAREWELL: Duration = Duration::from_millis(400);
 
 /// Whether answers are recorded: `RUN_LOG`, `on` (the default) or `off`.
 pub(super) fn is_on(env: &Env) -> Result<bool> {
@@ -54,6 +55,7 @@ pub(super) struct Log {
 pub(super) struct Recorder {
     db: &'static Pool,
     exchange: Exchange,
+    deadline: Instant,
     events: UnboundedReceiver<Event>,
     is_open: CancellationToken,
     /// Cancelled when the log says that the reader wants no more.
@@ -65,12 +67,13 @@ impl Recorder {
     pub(super) fn new(
         db: &'static Pool,
         exchange: Exchange,
+        deadline: Instant,
         stop: CancellationToken,
     ) -> (Self, Log) {
         let (sender, events) = unbounded_channel();
         let is_open = CancellationToken::new();
         let log = Log { events: sender, is_open: is_open.clone() };
-        (Self { db, exchange, events, is_open, stop }, log)
+        (Self { db, exchange, deadline, events, is_open, stop }, log)
     }
 
     /// Opens the run; `Some` is the run of an equal request.
@@ -81,9 +84,9 @@ impl Recorder {
             Some(Key::Repeated(key)) => (Some(key.as_slice()), true),
         };
         let opened = runs::open(self.db, &self.exchange, key, joins);
-        let opened = tokio::time::timeout(PATIENCE, opened).await;
+        let opened = self.patiently(opened).await;
         self.is_open.cancel();
-        opened.unwrap_or(Err(Error::Timeout))
+        opened
     }
 
     /// Opens the run, and then records it.
@@ -136,27 +139,20 @@ impl Recorder {
     /// Writes what was gathered; `false` when the run is no longer ours. What could not be
     /// written is kept for the next time.
     async fn append(&self, notes: &mut Notes) -> bool {
-        let attempts = if notes.is_over { LAST_ATTEMPTS } else { 1 };
-        for _ in 0..attempts {
-            let (batch, known) = (&notes.batch, notes.known());
-            let appended =
-                runs::append(self.db, self.exchange.id, batch, &known, notes.is_over);
-            let pulse = tokio::time::timeout(PATIENCE, appended).await;
-            match pulse.unwrap_or(Err(Error::Timeout)) {
-                Ok(Pulse::Over) => return false,
-                Ok(pulse) => {
-                    if pulse == Pulse::Stopping {
-                        self.stop.cancel();
-                    }
-                    notes.written();
-                    return true;
-                }
-                Err(err) => {
-                    tracing::warn!(cause = err.chain(), "the run log is behind");
-                }
+        let (batch, known) = (&notes.batch, notes.known());
+        let appended =
+            runs::append(self.db, self.exchange.id, batch, &known, notes.is_over);
+        match self.patiently(appended).await {
+            Ok(Pulse::Over) => return false,
+            Ok(Pulse::Stopping) => self.stop.cancel(),
+            Ok(Pulse::Going) => {}
+            Err(err) => {
+                tracing::warn!(cause = err.chain(), "the run log is behind");
+                return !notes.is_over;
             }
         }
-        !notes.is_over
+        notes.written();
+        true
     }
 
     /// Answers whose maker died come home with whoever is next, and old runs go.
@@ -165,9 +161,15 @@ impl Recorder {
             runs::settle(self.db, Lapsed::All).await?;
             runs::forget(self.db).await
         };
-        if let Ok(Err(err)) = tokio::time::timeout(PATIENCE, work).await {
+        if let Err(err) = self.patiently(work).await {
             tracing::warn!(cause = err.chain(), "the run log was not tidied up");
         }
+    }
+
+    async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let patience = left.clamp(FAREWELL, PATIENCE);
+        tokio::time::timeout(patience, work).await.unwrap_or(Err(Error::Timeout))
     }
 }
 

@@ -385,7 +385,8 @@ pub async fn rename(
 }
 
 /// Deletes a conversation with its messages. Its log rows stay, for as long as the log is
-/// kept. An answer that is being written for it will be logged and does not bring it back.
+/// kept. An answer that is being written for it is stopped, and does not bring it back. What
+/// the run log still holds of it goes too.
 pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
     let sql = with_owner!(
         ", gone as (
@@ -395,10 +396,14 @@ pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
          ), homeless as (
            update runs
            set
+             is_stopping = true,
              conversation_id = null,
              client_id = null,
              exchange = exchange || '{\"conversation_id\": null, \"client_id\": null}'
            where ended_at is null and conversation_id in (select id from gone)
+         ), told as (
+           delete from runs
+           where ended_at is not null and conversation_id in (select id from gone)
          )
          select exists (select 1 from owner) as known, exists (select 1 from gone) as found"
     );
