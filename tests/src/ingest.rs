@@ -244,6 +244,10 @@ async fn a_dry_run_tells_and_writes_nothing() {
     let said = desk.ingest(&["--dry-run"]).await;
     assert!(said.contains("- a.md (1 passages)"), "{said}");
     assert!(said.contains("~ b.md (1 new, 1 gone, 0 kept)"), "{said}");
+    let warning = "1 of 2 passages (50 %) would be deleted, which needs --force";
+    assert!(said.ends_with(&format!("{warning}\n")), "{said}");
+    let said = desk.ingest(&["--dry-run", "--force"]).await;
+    assert!(!said.contains("--force"), "{said}");
     assert_eq!(fs::read(desk.shelf_path()).unwrap(), before);
 }
 

@@ -220,13 +220,28 @@ fn docusaurus() -> Desk {
         ),
         ("docs/01-moon/index.md", format!("# The moon\n\n{}\n", words("moon"))),
         ("docs/01-moon/neap.md", format!("---\nslug: ../neap\n---\n# Neap\n\n{}\n", words("neap"))),
-        ("docs/2021-05-storm.md", format!("# Storm\n\n{}\n", words("storm"))),
+        (
+            "docs/2021-05-storm.md",
+            format!(
+                "import Part from '@site/docs/_part.mdx';\n\n# Storm\n\n{}\n\n<Part level={{2}} />\n\n\
+                 ```mdx\nimport Gone from './_gone.mdx'\n<Part />\n```\n",
+                words("storm")
+            ),
+        ),
         ("docs/soon.md", "---\ntitle: Soon\n---\n# Soon\n\n:::info\nComing soon!\n:::\n".to_owned()),
         ("docs/empty.md", "---\ntitle: Empty\n---\n".to_owned()),
         ("docs/draft.md", format!("---\ndraft: true\n---\n# Draft\n\n{}\n", words("draft"))),
         ("docs/secret.md", format!("---\nunlisted: true\n---\n{}\n", words("secret"))),
-        ("docs/_part.mdx", format!("# Part\n\n{}\n", words("part"))),
-        ("docs/copy.md", format!("# Storm\n\n{}\n", words("storm"))),
+        (
+            "docs/_part.mdx",
+            format!(
+                "---\ntitle: Part\n---\nimport Deep from './01-moon/_deep.md'\n\n## A part\n\n\
+                 {}\n\n<Deep/>\n",
+                words("part")
+            ),
+        ),
+        ("docs/01-moon/_deep.md", "The deep part says so.\n".to_owned()),
+        ("docs/copy.md", format!("# Neap\n\n{}\n", words("neap"))),
     ];
     for (path, text) in site {
         desk.write(path, text.as_bytes());
@@ -242,7 +257,7 @@ async fn a_docusaurus_site_is_read_as_its_readers_see_it() {
     assert!(
         said.contains(
             "left out: 2 drafts and unlisted pages, 1 pages that repeat another, \
-             1 parts of other pages, 2 stubs"
+             2 parts of other pages, 2 stubs"
         ),
         "{said}"
     );
@@ -251,6 +266,7 @@ async fn a_docusaurus_site_is_read_as_its_readers_see_it() {
         "course/learn/",
         "course/learn/#what-you-need",
         "course/learn/2021-05-storm",
+        "course/learn/2021-05-storm#a-part",
         "course/learn/moon/",
         "course/learn/moon/springs",
         "course/learn/moon/springs#my-Id",
@@ -276,6 +292,11 @@ async fn a_docusaurus_site_is_read_as_its_readers_see_it() {
         "{tabs}"
     );
     assert_eq!(tabs.matches("<Tabs>").count(), 1, "only the one in the code: {tabs}");
+    let part = &found["course/learn/2021-05-storm#a-part"].text;
+    assert!(
+        part.contains("The deep part says so.\n\n") && part.ends_with("<Part />\n```"),
+        "{part}"
+    );
 }
 
 #[tokio::test]
@@ -323,10 +344,16 @@ async fn pages_without_their_site_are_mounted_where_the_base_address_says() {
 #[tokio::test]
 async fn what_nobody_can_see_is_not_indexed_and_repeats_are_said_once() {
     let repeated = words("harbour");
-    let page = |name: &str| format!("# {name}\n\n{repeated}\n\nOnly {name} says this.\n");
+    let page = |name: &str, text: &str| {
+        format!("# {name}\n\n{text}\n\nOnly {name} says this.\n")
+    };
+    let nearly = repeated.replacen(&repeated[..repeated.len() / 5], "", 1);
+    let nearly = nearly.replace("The harbour is", "*This* harbour is also");
+    let another = repeated.replacen("in some detail", "in no detail", 1);
     let desk = Desk::with(&[
-        ("a.md", &page("Anne")),
-        ("b.md", &page("Bert")),
+        ("a.md", &page("Anne", &repeated)),
+        ("b.md", &page("Bert", &nearly)),
+        ("b2.md", &page("Carl", &another)),
         (
             "c.md",
             "# Hid\u{200b}den\n\nIg\u{202e}nore <!-- obey me --> this.\n\n[x]: https://x.example\n",
@@ -337,6 +364,7 @@ async fn what_nobody_can_see_is_not_indexed_and_repeats_are_said_once() {
     let found = by_link(&desk);
     assert!(found["a.md#anne"].text.contains("The harbour is"));
     assert_eq!(found["b.md#bert"].text, "Only Bert says this.");
+    assert!(found["b2.md#carl"].text.contains("in no detail"));
     assert_eq!(
         found["c.md#hidden"].indexed_text(),
         "Hidden\n\n# Hidden\n\nIgnore  this."

@@ -44,36 +44,82 @@ async fn includes_in_a_circle_name_the_file_and_the_line() {
 }
 
 #[tokio::test]
-async fn an_include_that_is_missing_is_a_warning_and_one_that_is_no_text_an_error() {
+async fn an_include_that_is_no_text_is_named() {
     let said = complaint(&[
         ("src/one.md", b"# One\n\n{{#include two.txt}}\n"),
         ("src/two.txt", b"caf\xe9"),
     ])
     .await;
     assert!(said.contains("two.txt: not UTF-8"), "{said}");
-
-    let page = format!("# One\n\n{{{{#include gone.md}}}}\n\n{}\n", words("another"));
-    let (desk, before) = mdbook(&[("src/one.md", page.as_bytes())]).await;
-    let output = desk.run(&[]).await;
-    let warned = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{warned}");
-    assert_eq!(warned, "warning: src/one.md:3: gone.md is not there to be included\n");
-    assert_ne!(fs::read(desk.shelf_path()).unwrap(), before);
 }
 
 #[tokio::test]
-async fn nothing_outside_the_book_is_ever_read() {
-    let page =
-        format!("# One\n\n{{{{#include ../../secret.txt}}}}\n\n{}\n", words("another"));
-    let (desk, _) = mdbook(&[("src/one.md", page.as_bytes())]).await;
-    fs::write(desk.root.path().join("secret.txt"), "the password").unwrap();
-    let output = desk.run(&[]).await;
-    let warned = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        warned.contains("src/one.md:3") && warned.contains("outside the book"),
-        "{warned}"
+async fn what_a_page_includes_and_nobody_finds_is_an_error_unless_that_is_allowed() {
+    let page = format!(
+        "# One\n\n{{{{#include gone.md}}}}\n\n{}\n\n```rust\n\
+         {{{{#rustdoc_include part.rs:nowhere}}}}\n```\n\n{{{{#include ../../secret.txt}}}}\n\n\
+         Write \\{{{{#include any.md}}}} to include a file.\n",
+        words("another")
     );
-    assert!(desk.passages().iter().all(|it| !it.text.contains("password")));
+    let pages: [(&str, &[u8]); 2] = [
+        ("src/one.md", page.as_bytes()),
+        ("src/part.rs", b"// ANCHOR: all\nfn f() {}\n"),
+    ];
+    let (desk, before) = mdbook(&pages).await;
+    fs::write(desk.root.path().join("secret.txt"), "the password").unwrap();
+    let expected = [
+        "src/one.md:3: gone.md is not there to be included",
+        "src/one.md:8: part.rs has no ANCHOR: nowhere",
+        "src/one.md:11: ../../secret.txt lies outside the book and is not included",
+    ];
+    let said = desk.refused(&[]).await;
+    for line in expected {
+        assert!(said.contains(line), "{said}");
+    }
+    assert!(said.contains("--allow-missing-includes"), "{said}");
+    assert!(!said.contains("any.md"), "{said}");
+    assert_eq!(fs::read(desk.shelf_path()).unwrap(), before);
+
+    let output = desk.run(&["--allow-missing-includes"]).await;
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{warned}");
+    assert_eq!(warned, expected.map(|it| format!("warning: {it}\n")).concat());
+    let shown: String = desk.passages().into_iter().map(|it| it.text).collect();
+    assert!(shown.contains("Write {{#include any.md}} to include a file."), "{shown}");
+    assert!(!shown.contains("password") && !shown.contains("gone.md"), "{shown}");
+}
+
+/// What a Docusaurus site says of a page with these imports.
+async fn imports(imports: &str, partial: &[u8]) -> String {
+    let desk = Desk::with(&[("docusaurus.config.js", ""), ("docs/a.md", &words("one"))]);
+    desk.ingest(&[]).await;
+    let before = fs::read(desk.shelf_path()).unwrap();
+    let page =
+        format!("---\ntitle: A\n---\n\n{imports}\n\n<Part />\n\n{}\n", words("two"));
+    desk.write("docs/a.md", page.as_bytes());
+    desk.write("docs/_part.mdx", partial);
+    let said = desk.refused(&[]).await;
+    assert_eq!(fs::read(desk.shelf_path()).unwrap(), before);
+    said
+}
+
+#[tokio::test]
+async fn partials_that_are_missing_or_go_in_a_circle_are_named() {
+    let said = imports("import Part from './_gone.mdx';", b"").await;
+    assert!(
+        said.contains("docs/a.md:5: ./_gone.mdx is not there to be imported"),
+        "{said}"
+    );
+    let said = imports("import Part from '../../etc/hosts.md';", b"").await;
+    assert!(said.contains("docs/a.md:5: ../../etc/hosts.md"), "{said}");
+    let said = imports("import Part from './_part.mdx'", b"caf\xe9").await;
+    assert!(said.contains("_part.mdx: not UTF-8"), "{said}");
+    let circle = b"import A from './a.md'\n\n<A />\n";
+    let said = imports("import Part from '@site/docs/_part.mdx'", circle).await;
+    assert!(
+        said.contains("docs/_part.mdx:1: the imports go in a circle: docs/a.md imports"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

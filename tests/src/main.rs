@@ -15,6 +15,7 @@ mod history;
 mod ingest;
 mod ingest_books;
 mod ingest_failures;
+mod ingest_files;
 mod ingest_killed;
 mod injection;
 mod internal_save;

@@ -55,6 +55,7 @@ pub(crate) async fn ingest(pages: &Path, shelf: &Path) {
         language: Some("eng".to_owned()),
         dry_run: false,
         kind: None,
+        allow_missing_includes: false,
         force: false,
     };
     let env = Env::from([("EMBEDDING_PROVIDER", "none")]);

@@ -32,6 +32,7 @@ pub(super) async fn read(book: &Path, data: &Path, env: Env) -> Outcome<Reading>
         language: None,
         dry_run: true,
         kind: None,
+        allow_missing_includes: true,
         force: true,
     };
     let planned = ingest::build(&job, &env, &ProgressBar::hidden()).await?;

@@ -19,13 +19,17 @@ use super::{
     kind::BookKind,
     language,
     plan::{self, PageChange},
-    read, replace, served,
+    read::{self, Book},
+    replace, served,
     vectors::Vectors,
 };
 use crate::Outcome;
 
 /// The part of a book that may go without anybody having said so.
 const LOST: f64 = 0.3;
+
+/// So many includes that are missing are named.
+const MISSING: usize = 20;
 
 /// Where the index goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,6 +57,8 @@ pub struct Job {
     pub dry_run: bool,
     /// What made the book; told by its files when absent.
     pub kind: Option<BookKind>,
+    /// Do without what pages include and cannot be included.
+    pub allow_missing_includes: bool,
     /// Delete much of the old book, or embed all of it again, if that is what it takes.
     pub force: bool,
 }
@@ -78,6 +84,8 @@ pub struct Summary {
     pub model: Option<String>,
     /// The shelf already held exactly this.
     pub is_up_to_date: bool,
+    /// Why a run without `--force` is refused, if it is.
+    pub needs_force: Option<String>,
     /// What made the book.
     pub kind: BookKind,
     /// What is wrong with the book and can be lived with, with file and line.
@@ -92,6 +100,7 @@ pub struct Summary {
 pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summary> {
     let mut book =
         read::book(&job.from, job.kind, env.get("BOOK_BASE_URL").unwrap_or_default())?;
+    has_its_includes(job, &mut book)?;
     let (new, repeats) = plan::passages(&book.pages, &job.source);
     if new.is_empty() {
         return Err(format!("{}: all pages are empty", job.from.display()).into());
@@ -125,12 +134,14 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
         missing = vectors.missing(&passages);
     }
     let reused = if model.is_some() { passages.len() - missing.len() } else { 0 };
+    let changes = plan::changes(&before, &passages);
     let mut summary = Summary {
         pages: book.pages.len(),
         passages: passages.len(),
         embedded: missing.len(),
         reused,
-        changes: plan::changes(&before, &passages),
+        needs_force: too_much_lost(job, &before, &changes),
+        changes,
         version,
         language,
         model: model.clone(),
@@ -142,7 +153,14 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
     if job.dry_run || is_up_to_date && job.to == Target::Shelf {
         return Ok(summary);
     }
-    keeps_enough(job, &before, &summary.changes)?;
+    if let Some(why) = summary.needs_force.as_ref().filter(|_| !job.force) {
+        return Err(format!(
+            "{}: {why}; look at them with --dry-run, and say --force if that is right; the \
+             old index is untouched",
+            job.from.display()
+        )
+        .into());
+    }
     if let (Some(embedder), Some(meaning)) = (&embedder, meaning) {
         let place = (job.shelf.as_path(), job.force);
         let with = (embedder, meaning);
@@ -166,21 +184,39 @@ pub async fn build(job: &Job, env: &Env, progress: &ProgressBar) -> Outcome<Summ
     Ok(summary)
 }
 
-/// A wrong folder must not cost a book: what goes away without anything in its place is
-/// counted, and much of it has to be wanted.
-fn keeps_enough(job: &Job, before: &[Passage], changes: &[PageChange]) -> Outcome {
-    let all = before.iter().filter(|it| it.source == job.source).count();
-    let lost = plan::lost(changes);
-    if job.force || lost as f64 <= all as f64 * LOST {
+/// A page without what it includes is not the page that its readers see.
+fn has_its_includes(job: &Job, book: &mut Book) -> Outcome {
+    if job.allow_missing_includes || book.missing.is_empty() {
+        book.warnings.append(&mut book.missing);
         return Ok(());
     }
-    let share = lost * 100 / all.max(1);
+    let mut lines: Vec<&str> =
+        book.missing.iter().take(MISSING).map(String::as_str).collect();
+    let more = format!("and {} more", book.missing.len().saturating_sub(MISSING));
+    if book.missing.len() > MISSING {
+        lines.push(&more);
+    }
     Err(format!(
-        "{}: {lost} of {all} passages ({share} %) would be deleted; look at them with \
-         --dry-run, and say --force if that is right; the old index is untouched",
-        job.from.display()
+        "{}\nmend the includes, or say --allow-missing-includes to go on without them; the \
+         old index is untouched",
+        lines.join("\n")
     )
     .into())
+}
+
+/// A wrong folder must not cost a book: what goes away without anything in its place is
+/// counted, and much of it has to be wanted.
+fn too_much_lost(
+    job: &Job,
+    before: &[Passage],
+    changes: &[PageChange],
+) -> Option<String> {
+    let all = before.iter().filter(|it| it.source == job.source).count();
+    let lost = plan::lost(changes);
+    (lost as f64 > all as f64 * LOST).then(|| {
+        let share = lost * 100 / all.max(1);
+        format!("{lost} of {all} passages ({share} %) would be deleted")
+    })
 }
 
 /// The shelf that is there. One that this build cannot read is made anew, with a warning; a

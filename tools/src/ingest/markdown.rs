@@ -11,6 +11,10 @@ pub const DIALECT: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_TASKLISTS)
     .union(Options::ENABLE_HEADING_ATTRIBUTES);
 
+/// What stands deeper than this in lists and quotations is cut as if it were words: nobody
+/// wrote it, and whoever follows it down runs out of stack.
+const DEEPEST: usize = 64;
+
 /// A block and the bytes that it covers. The blocks of a page, and those of a container,
 /// cover every character that is not blank.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(super) enum Kind {
     Definitions,
     /// A paragraph that the book has said before.
     Repeat,
+    /// An indented block of code.
+    Indented,
     /// Everything else.
     Prose,
 }
@@ -70,19 +76,28 @@ pub(super) fn blocks(source: &str, from: usize) -> Vec<Block> {
     let parser = Parser::new_ext(&source[from..], DIALECT).into_offset_iter();
     let spans = parser.reference_definitions().iter().map(|it| it.1.span.clone());
     let definitions = placed(spans, from);
+    // Blocks that are open inside one that is not looked into.
+    let mut ignored = 0;
     for (event, range) in parser {
         let range = range.start + from..range.end + from;
         match event {
             Event::Start(tag) => {
                 if let Some(kind) = kind(source, tag, &range) {
-                    open.push(Block::new(kind, range));
+                    if ignored > 0 || open.len() > DEEPEST {
+                        ignored += 1;
+                    } else {
+                        open.push(Block::new(kind, range));
+                    }
                 }
             }
+            Event::End(tag) if ends_block(tag) && ignored > 0 => ignored -= 1,
             Event::End(tag) if ends_block(tag) => {
                 let block = open.pop().expect("every end has its start");
                 adopt(&mut open, block);
             }
-            Event::Rule => adopt(&mut open, Block::new(Kind::Prose, range)),
+            Event::Rule if ignored == 0 => {
+                adopt(&mut open, Block::new(Kind::Prose, range));
+            }
             Event::Text(words) | Event::Code(words) => name(&mut open, &words),
             Event::SoftBreak | Event::HardBreak => name(&mut open, " "),
             _ => {}
@@ -164,9 +179,8 @@ fn kind(source: &str, tag: Tag<'_>, range: &Range<usize>) -> Option<Kind> {
         Tag::HtmlBlock | Tag::Paragraph if !has_words(&source[range.clone()]) => {
             Kind::Hidden
         }
-        Tag::Paragraph | Tag::HtmlBlock | Tag::CodeBlock(CodeBlockKind::Indented) => {
-            Kind::Prose
-        }
+        Tag::CodeBlock(CodeBlockKind::Indented) => Kind::Indented,
+        Tag::Paragraph | Tag::HtmlBlock => Kind::Prose,
         _ => return None,
     })
 }
@@ -232,6 +246,11 @@ fn header(source: &str, range: &Range<usize>) -> String {
 /// What continues a line's containers: quotation marks stay, bullets become spaces.
 fn margin(before: &str) -> String {
     before.chars().map(|c| if matches!(c, '>' | '\t') { c } else { ' ' }).collect()
+}
+
+/// Whether a line begins at the byte `at`.
+pub(super) fn begins_line(source: &str, at: usize) -> bool {
+    at == 0 || source.as_bytes()[at - 1] == b'\n'
 }
 
 /// The first byte of the line that holds `at`.
@@ -320,7 +339,7 @@ mod tests {
             "h1 A b c id",
             "h1 Set ext -",
             "fence \"\" ``` sh true",
-            "Prose \"    # no\\n\"",
+            "Indented \"    # no\\n\"",
         ]
         "##);
     }

@@ -29,6 +29,7 @@ mod position;
 mod properties;
 mod read;
 mod replace;
+mod said;
 mod sections;
 mod served;
 mod split;
@@ -83,6 +84,9 @@ pub struct Args {
     /// Say what would change, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Go on without includes and partials that are missing or lie outside the book.
+    #[arg(long)]
+    allow_missing_includes: bool,
     /// Go on when more than 30 % of the passages would be deleted, or when the same model
     /// makes vectors of another length and all of the book has to be embedded again.
     #[arg(long)]
@@ -101,6 +105,7 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         language: args.language.as_deref().map(language::named).transpose()?,
         dry_run: args.dry_run,
         kind: args.kind,
+        allow_missing_includes: args.allow_missing_includes,
         force: args.force,
     };
     if job.to == Target::Qdrant {
@@ -177,6 +182,10 @@ fn report(job: &Job, summary: &Summary) -> String {
             embeddings.replace(" to embed with", " embedded with")
         ),
     });
+    if let Some(why) = summary.needs_force.as_ref().filter(|_| job.dry_run && !job.force)
+    {
+        lines.push(format!("{why}, which needs --force"));
+    }
     lines.push(String::new());
     lines.join("\n")
 }

@@ -17,14 +17,12 @@ use super::{
     markdown::{self, Block, Kind},
     position::Positions,
     read::{Format, Page},
+    said::Said,
     sections, split,
 };
 
 /// The namespace of chunk ids, made once at random.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8b1f_6a0e_52c7_4d39_9e84_1d70_c3a5_f62b);
-
-/// Paragraphs of so many code points are said once in a book.
-const REPEATED: usize = 200;
 
 /// Raise it when the same passages would make another index (weights, payload).
 const INDEX: u32 = 1;
@@ -74,35 +72,6 @@ fn page_passages(page: &Page, source: &str, said: &mut Said) -> Vec<Passage> {
         }
     }
     passages
-}
-
-/// The paragraphs that a book has said, in the order of reading.
-#[derive(Default)]
-struct Said {
-    hashes: HashSet<[u8; 32]>,
-    repeats: usize,
-}
-
-impl Said {
-    /// Marks a paragraph that was said before. Case, blanks, punctuation and markup make no
-    /// difference; short ones may repeat, as notes and warnings do.
-    fn look_at(&mut self, text: &str, block: &mut Block) {
-        let words = &text[block.range.clone()];
-        if block.kind != Kind::Prose || words.trim().chars().count() < REPEATED {
-            return;
-        }
-        let lower = words.to_lowercase();
-        let words =
-            lower.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty());
-        let words = words.collect::<Vec<_>>().join(" ");
-        // Lines and ornaments have no words.
-        if words.len() >= REPEATED / 2
-            && !self.hashes.insert(Sha256::digest(words).into())
-        {
-            block.kind = Kind::Repeat;
-            self.repeats += 1;
-        }
-    }
 }
 
 /// `UUIDv5` of (book, path, anchor, text hash, copy number). No part but the path may hold a

@@ -1,14 +1,17 @@
 //! What holds for the passages of every page, tried on random Markdown.
 
+use std::fs;
+
 use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 use shared::retrieval::Passage;
 
 use super::{
     front,
+    kind::BookKind,
     markdown::{self, DIALECT},
     plan,
-    read::{Format, Page},
+    read::{self, Format, Page},
     split::LIMIT,
 };
 
@@ -182,5 +185,53 @@ proptest! {
     #[test]
     fn nonsense_is_split_as_well(source in "[`~#>*|: \n\tab。é\\-\\[\\]]{0,4000}") {
         check_but_fences(&source, Format::Markdown);
+    }
+}
+
+/// Pieces of everything that means something to some generator.
+#[rustfmt::skip]
+const SOUP: [&str; 44] = [
+    "{{#include a.md}}", "{{#include b.md:x}}", "{{#rustdoc_include \"b.md\":2:}}", "\\{{#",
+    "{{", "}}", "ANCHOR: x\n", "ANCHOR_END: x\n", "<Listing number=\"1\" caption=\"", "\">",
+    "</Listing>", "```rust,ignore\n", "```\n", "~~~", "# hidden\n", "`", "<Tabs>\n", "</Tabs>",
+    "<B a={'", "/>\n", "<!--", "-->", "{/*", "*/}", "import B from './b.md'\n", "<B />\n",
+    "export const a = {\n", ":::note[", ":::\n", "---\n", "title: \"a\n", "slug: ../..\n",
+    "- [a](a.md)\n", "  - [b](<b.md>)\n", "# Head {#id}\n", "## Head\n", "| a |\n|---|\n",
+    "[r]: /u\n", "é漢\u{200b}", "words ", "    ", "\n", "\r\n", "> ",
+];
+
+fn soup() -> impl Strategy<Value = String> {
+    let pieces = prop::collection::vec(prop::sample::select(&SOUP[..]), 0..60);
+    pieces.prop_map(|it| it.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_page_breaks_the_reader_of_a_generator(a in soup(), b in soup(), contents in soup()) {
+        let folder = tempfile::tempdir().unwrap();
+        let contents = format!("- [a](a.md)\n{contents}");
+        for (name, text) in [
+            ("a.md", &a),
+            ("b.md", &b),
+            ("SUMMARY.md", &contents),
+            ("docusaurus.config.js", &contents),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        for kind in [BookKind::MdBook, BookKind::Docusaurus] {
+            let Ok(book) = read::book(folder.path(), Some(kind), "") else { continue };
+            for page in book.pages {
+                check_but_fences(&page.source, page.format);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_would_nest_so_deep_ends() {
+    for mark in [">", "- ", "1. ", "> - "] {
+        check_but_fences(&(mark.repeat(20_000) + "words"), Format::Markdown);
     }
 }

@@ -78,6 +78,8 @@ pub(super) struct Book {
     pub pages: Vec<Page>,
     /// What is wrong with it and can be lived with, with file and line.
     pub warnings: Vec<String>,
+    /// What its pages include and cannot be included, with file and line.
+    pub missing: Vec<String>,
     /// How many of what were left out: `drafts`, `stubs`.
     pub left_out: BTreeMap<&'static str, usize>,
 }

@@ -3,6 +3,7 @@
 use super::{
     anchors::Anchors,
     front::Front,
+    html::one_line,
     markdown::{Block, Kind},
     position::Positions,
     read::Page,
@@ -36,10 +37,10 @@ pub(super) fn read(
     let mut sections: Vec<Section> = Vec::new();
     for block in blocks {
         if let Kind::Heading { level, text, id } = &block.kind {
-            let (level, text) = (*level, one_line(text));
-            let anchor = anchors.at(level, &text, id.as_deref());
+            let level = *level;
+            let anchor = anchors.at(level, text, id.as_deref());
             crumbs.retain(|(outer, _)| *outer < level);
-            crumbs.push((level, text));
+            crumbs.push((level, one_line(text)));
             let title = breadcrumb(&outer, &crumbs);
             sections.push(Section { level, anchor, title, blocks: vec![block] });
             continue;
@@ -81,10 +82,6 @@ fn file_title(path: &str) -> String {
     one_line(&stem.replace(['_', '-'], " "))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// The page, then the headings from the outermost in; a name that repeats is said once.
 fn breadcrumb(outer: &[String], crumbs: &[(u8, String)]) -> String {
     let mut names: Vec<&str> = Vec::new();
@@ -107,7 +104,7 @@ fn is_same(a: &str, b: &str) -> bool {
 fn claim_nested(block: &Block, anchors: &mut Anchors) {
     for child in &block.children {
         if let Kind::Heading { level, text, id } = &child.kind {
-            anchors.at(*level, &one_line(text), id.as_deref());
+            anchors.at(*level, text, id.as_deref());
         }
         claim_nested(child, anchors);
     }
@@ -201,6 +198,13 @@ mod tests {
     fn a_heading_alone_leads_to_the_deeper_one() {
         let source = "<!-- note -->\n<a id=\"x\"></a>\n\n# A\n\n## B\n\nshort";
         assert_eq!(outline(source), [("A > B".into(), "b".into(), 5)]);
+    }
+
+    #[test]
+    fn a_name_hides_nothing_and_its_anchor_keeps_every_blank() {
+        let source = "# \u{202e}Tides\u{200b} \u{e0041}of  <!-- obey -->sea 👩\u{200d}🔬";
+        let title = "Tides of sea 👩\u{200d}🔬";
+        assert_eq!(outline(source), [(title.into(), "tides-of--sea-".into(), 1)]);
     }
 
     #[test]

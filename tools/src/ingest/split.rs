@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{
     cut::{self, Grain},
-    markdown::{Block, Fence, Kind, line_start},
+    markdown::{Block, Fence, Kind, begins_line},
     position::Positions,
 };
 
@@ -200,7 +200,7 @@ impl Splitter<'_> {
             }
             if !is_first {
                 frame.lead.clone_into(&mut piece.lead);
-                if line_start(source, piece.range.start) < piece.range.start {
+                if !begins_line(source, piece.range.start) {
                     piece.lead.push_str(frame.margin);
                 }
             }
@@ -297,8 +297,11 @@ impl Splitter<'_> {
         let text = &self.source[range.clone()];
         let first = range.start + text.find(|c: char| !c.is_whitespace())?;
         // Indentation stays, but not the space after a sentence where the text was cut.
-        let line = line_start(self.source, first);
-        let start = if line < range.start { first } else { line };
+        let start = match self.source[range.start..first].rfind('\n') {
+            Some(newline) => range.start + newline + 1,
+            None if begins_line(self.source, range.start) => range.start,
+            None => first,
+        };
         let range = start..range.start + text.trim_end().len();
         Some(Piece {
             lead: String::new(),

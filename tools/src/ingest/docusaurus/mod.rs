@@ -2,6 +2,7 @@
 //! their readers see.
 
 mod mdx;
+mod partial;
 mod route;
 mod settings;
 mod stub;
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::settings::Settings;
+use self::{partial::Partials, settings::Settings};
 use super::{
     anchors::Slugs,
     front::{self, Front},
@@ -46,10 +47,12 @@ pub(super) fn read(from: &Path, base: &str) -> Outcome<Book> {
     };
     let mut book = Book::default();
     let mut bodies = HashSet::new();
+    let mut partials = Partials::new(site.unwrap_or(&from));
     for docs in folders(&from, site, settings.as_ref())? {
         let docs = Docs { route: beyond(base, &docs.route), ..docs };
-        pages(&docs, settings.as_ref(), &mut bodies, &mut book)?;
+        pages(&docs, settings.as_ref(), (&mut partials, &mut bodies), &mut book)?;
     }
+    book.missing.append(&mut partials.missing);
     if book.pages.is_empty() {
         return Err(
             format!("{}: no page of a Docusaurus site here", from.display()).into()
@@ -140,7 +143,7 @@ fn beyond(base: &str, route: &str) -> String {
 fn pages(
     docs: &Docs,
     settings: Option<&Settings>,
-    bodies: &mut HashSet<String>,
+    (partials, bodies): (&mut Partials<'_>, &mut HashSet<String>),
     book: &mut Book,
 ) -> Outcome {
     let is_page = |file: &Path| {
@@ -153,7 +156,8 @@ fn pages(
             book.leave_out("parts of other pages");
             continue;
         }
-        if let Some(page) = page(docs, settings, (&path, &file, &about), bodies, book)? {
+        let place = (path.as_str(), file.as_path(), &about);
+        if let Some(page) = page(docs, settings, place, (partials, bodies), book)? {
             let parents = ancestors(&path).filter_map(|it| labels.get(it).cloned());
             let parents = parents.collect();
             book.pages.push(Page {
@@ -171,7 +175,7 @@ fn page(
     docs: &Docs,
     settings: Option<&Settings>,
     (path, file, about): (&str, &Path, &Metadata),
-    bodies: &mut HashSet<String>,
+    (partials, bodies): (&mut Partials<'_>, &mut HashSet<String>),
     book: &mut Book,
 ) -> Outcome<Option<Page>> {
     let source = read::text(file, about)?;
@@ -180,7 +184,7 @@ fn page(
         book.leave_out("drafts and unlisted pages");
         return Ok(None);
     }
-    let body = mdx::text(&source[front.len..]);
+    let body = mdx::text(&partials.resolved(file, &source)?);
     if stub::is_stub(&body) {
         book.leave_out("stubs");
         return Ok(None);

@@ -3,9 +3,10 @@
 use super::{
     code::{code_text, language},
     content::Content,
+    elements::is_block,
     inline::{Inline, anchor, inline, line_of, read_inline},
     table::Table,
-    tree::{Id, Visit, is_block},
+    tree::{Id, Visit},
     words::{Place, Words, longest_run},
     writer::Writer,
 };

@@ -4,7 +4,8 @@ use shared::retrieval::tokens::is_invisible;
 
 use super::{
     content::Content,
-    tree::{Id, Visit, is_block},
+    elements::is_block,
+    tree::{Id, Visit},
 };
 
 /// The text of a block of code, line by line.

@@ -2,7 +2,8 @@
 
 use super::{
     content::Content,
-    tree::{Id, Visit, is_block},
+    elements::is_block,
+    tree::{Id, Visit},
     words::{Place, Words},
 };
 

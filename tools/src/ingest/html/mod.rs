@@ -1,8 +1,10 @@
 //! Pages of HTML as Markdown: their own text, with its structure and its anchors.
 
 mod blocks;
+mod builder;
 mod code;
 mod content;
+mod elements;
 mod inline;
 #[cfg(test)]
 mod properties;
@@ -96,8 +98,7 @@ pub(super) fn heading(plain: &str) -> String {
 
 /// `text` on one line, without what nobody sees.
 pub(super) fn one_line(text: &str) -> String {
-    use shared::retrieval::tokens::is_invisible;
-    let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let seen: String = text.chars().filter(|c| words::is_seen(*c)).collect();
     seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

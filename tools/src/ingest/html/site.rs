@@ -3,19 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
-use walkdir::WalkDir;
-
 use super::{
+    super::read,
     HtmlPage, page,
     tree::{Syntax, Tree},
 };
 use crate::Outcome;
-
-/// Pages of this size or more are refused, as those of Markdown are.
-const TOO_LARGE: u64 = 50_000_000;
 
 /// A site as far as it lies in a folder.
 #[derive(Debug, Default)]
@@ -42,26 +38,16 @@ pub(in crate::ingest) struct SitePage {
 /// search engines shall not list (mdBook's `print.html` is the whole book once more) and
 /// `404.html` are left out. Fails on the first page that cannot be read, with its name.
 pub(in crate::ingest) fn folder(dir: &Path) -> Outcome<Site> {
-    let mut files = BTreeMap::new();
-    for entry in WalkDir::new(dir).follow_links(true).into_iter().filter_entry(|entry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !name.starts_with('.') && name != "node_modules"
-    }) {
-        let entry = entry?;
-        if entry.file_type().is_file() && is_html(entry.path()) {
-            let path = relative(dir, entry.path())?;
-            files.insert(path, entry.into_path());
-        }
-    }
+    let files = read::walk(dir, |file| is_html(file).then_some(()))?;
     if files.is_empty() {
         return Err(format!("{}: no .html or .htm file here", dir.display()).into());
     }
     let mut site = Site::default();
-    for (path, file) in files {
+    for (path, file, about, ()) in files {
         if path == "404.html" || path.ends_with("/404.html") {
             continue;
         }
-        let html = page(&text(&file)?);
+        let html = page(&read::text(&file, &about)?);
         if html.is_unlisted {
             site.warnings.push(format!("{path}: not listed, left out"));
         } else if html.markdown.is_empty() {
@@ -98,8 +84,7 @@ pub(in crate::ingest) fn sitemap(from: &Path, base: &str) -> Outcome<Site> {
             }
             let address = tree.text(loc).trim().to_owned();
             match located(&dir, base, &address, lists_maps) {
-                Ok((path, link)) if lists_maps => {
-                    let _ = link;
+                Ok((path, _)) if lists_maps => {
                     let file = dir.join(path);
                     if seen.insert(file.clone()) {
                         maps.push(file);
@@ -216,25 +201,9 @@ fn is_html(file: &Path) -> bool {
     })
 }
 
-fn relative(root: &Path, file: &Path) -> Outcome<String> {
-    let parts: Option<Vec<_>> =
-        file.strip_prefix(root)?.iter().map(|part| part.to_str()).collect();
-    let path = parts.map(|it| it.join("/"));
-    path.ok_or_else(|| format!("{}: the name is not UTF-8", file.display()).into())
-}
-
-fn text(file: &PathBuf) -> Outcome<String> {
-    let failed = |err: std::io::Error| format!("{}: {err}", file.display());
-    if fs::metadata(file).map_err(failed)?.len() >= TOO_LARGE {
-        let limit = TOO_LARGE / 1_000_000;
-        return Err(format!("{}: a page must be under {limit} MB", file.display()).into());
-    }
-    let bytes = fs::read(file).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|err| {
-        let at = err.utf8_error().valid_up_to();
-        format!("{}: not UTF-8 text (byte {at}); save it as UTF-8", file.display())
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+fn text(file: &Path) -> Outcome<String> {
+    let about = fs::metadata(file).map_err(|err| read::failed(file, &err))?;
+    read::text(file, &about)
 }
 
 #[cfg(test)]

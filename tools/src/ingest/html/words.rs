@@ -41,7 +41,7 @@ impl Words {
         for c in text.chars() {
             if c.is_whitespace() {
                 self.has_gap = true;
-            } else if (!is_invisible(c) || joins(c)) && !c.is_control() {
+            } else if is_seen(c) && !c.is_control() {
                 self.letter(c, is_code);
             }
         }
@@ -116,9 +116,10 @@ impl Words {
     }
 }
 
-/// Letters of several scripts and emoji are spelt with these.
-fn joins(c: char) -> bool {
-    matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}')
+/// Whether a character is part of what a reader sees. Letters of several scripts and emoji
+/// are spelt with some that take no room themselves.
+pub(super) fn is_seen(c: char) -> bool {
+    !is_invisible(c) || matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}')
 }
 
 /// Appends `text`; `after` stands for what follows it.

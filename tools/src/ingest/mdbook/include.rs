@@ -6,17 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::{kind::real, read};
+use super::super::{kind::real, markdown::line_start, read};
 use crate::Outcome;
 
 /// mdBook gives up at this depth as well.
 const DEEPEST: usize = 10;
 
+/// No path is longer than this.
+const LONGEST: usize = 4_096;
+
 /// Resolves the includes of one book.
 pub(super) struct Includes {
     root: PathBuf,
-    /// What could not be included, with file and line.
-    pub warnings: Vec<String>,
+    /// What cannot be included, with file and line.
+    pub missing: Vec<String>,
     /// Every file that was included.
     pub seen: HashSet<PathBuf>,
     /// The files and parts that are being included, outermost first.
@@ -28,7 +31,7 @@ impl Includes {
     pub(super) fn new(root: &Path) -> Self {
         Self {
             root: real(root),
-            warnings: Vec::new(),
+            missing: Vec::new(),
             seen: HashSet::new(),
             open: Vec::new(),
         }
@@ -68,7 +71,14 @@ impl Includes {
             rest = at + len;
             line += text[counted..at].matches('\n').count();
             counted = at;
-            out.push_str(&self.content(file, line, &call)?);
+            let content = self.content(file, line, &call)?;
+            let margin = &out[line_start(&out, out.len())..];
+            if margin.contains(|c: char| !c.is_whitespace() && c != '>') {
+                out.push_str(&content);
+            } else {
+                // All of it stands in the list or the quotation that the call stands in.
+                out.push_str(&content.replace('\n', &format!("\n{margin}")));
+            }
             if out.len() as u64 > read::TOO_LARGE {
                 return Err(
                     format!("{}: its includes are too large", self.name(file)).into()
@@ -87,22 +97,22 @@ impl Includes {
             Verb::Playground => {
                 (call.words.split_whitespace().next().unwrap_or_default(), "")
             }
-            Verb::Include => call.words.split_once(':').unwrap_or((call.words, "")),
+            Verb::Include => path_and_part(call.words),
         };
         let target = file.parent().unwrap_or(Path::new("")).join(path);
         let (Ok(target), Ok(about)) = (fs::canonicalize(&target), fs::metadata(&target))
         else {
-            self.warnings.push(format!("{place}: {path} is not there to be included"));
+            self.missing.push(format!("{place}: {path} is not there to be included"));
             return Ok(String::new());
         };
         if !target.starts_with(&self.root) {
-            self.warnings.push(format!(
+            self.missing.push(format!(
                 "{place}: {path} lies outside the book and is not included"
             ));
             return Ok(String::new());
         }
         if !about.is_file() {
-            self.warnings.push(format!("{place}: {path} is no file"));
+            self.missing.push(format!("{place}: {path} is no file"));
             return Ok(String::new());
         }
         let key = (target.clone(), part.to_owned());
@@ -116,7 +126,7 @@ impl Includes {
         self.seen.insert(target.clone());
         let taken = part_of(&whole, part);
         if taken.is_none() {
-            self.warnings.push(format!("{place}: {path} has no ANCHOR: {part}"));
+            self.missing.push(format!("{place}: {path} has no ANCHOR: {part}"));
         }
         self.open.push(key);
         let inner = self.resolve(&target, &taken.unwrap_or_default());
@@ -153,7 +163,8 @@ enum Verb {
 /// The call at the start of `text` and its length; other calls are other programs'.
 fn call(text: &str) -> Option<(Call<'_>, usize)> {
     let inner = text.strip_prefix("{{")?;
-    let inner = &inner[..inner.find('}')?];
+    let near = &inner[..inner.floor_char_boundary(LONGEST)];
+    let inner = &inner[..near.find('}')?];
     let end = 2 + inner.len();
     if !text[end..].starts_with("}}") {
         return None;
@@ -167,6 +178,15 @@ fn call(text: &str) -> Option<(Call<'_>, usize)> {
         _ => return None,
     };
     Some((Call { verb, words: words.trim() }, end + 2))
+}
+
+/// `parts/jar.md:2:5`, `"my parts/jar.md":lid`.
+fn path_and_part(words: &str) -> (&str, &str) {
+    let quoted = words.strip_prefix('"').and_then(|it| it.split_once('"'));
+    match quoted {
+        Some((path, part)) => (path, part.trim_start().trim_start_matches(':')),
+        None => words.split_once(':').unwrap_or((words, "")),
+    }
 }
 
 /// The lines of `text` that `part` names: an empty one all, `2` one, `2:5`, `2:`, `:5`, `name` those
@@ -254,19 +274,19 @@ mod tests {
         root
     }
 
-    /// The page `src/a.md` as it is read, and the warnings.
+    /// The page `src/a.md` as it is read, and what is missing from it.
     fn resolved(files: &[(&str, &str)]) -> Outcome<(String, Vec<String>)> {
         let outer = book(files);
         let root = outer.path().join("book");
         let mut includes = Includes::new(&root);
         let page = root.join("src/a.md");
         let text = includes.resolved(&page, &fs::read_to_string(&page).unwrap())?;
-        Ok((text, includes.warnings))
+        Ok((text, includes.missing))
     }
 
     #[test]
     fn includes_are_resolved_where_they_stand_and_from_where_they_stand() {
-        let (text, warnings) = resolved(&[
+        let (text, missing) = resolved(&[
             (
                 "book/src/a.md",
                 "A {{#include parts/b.md}} {{ #title No }}\n```rust\n\
@@ -284,12 +304,27 @@ mod tests {
             "A BC \n```rust\nlet y;\n```\n```rust\nfn main() {}\n```\n\
              {{#include parts/b.md}} and {{#quiz q.toml}} {{x}}"
         );
-        assert!(warnings.is_empty(), "{warnings:?}");
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
-    fn what_cannot_be_included_is_a_warning_with_file_and_line() {
-        let (text, warnings) = resolved(&[
+    fn what_is_included_stays_in_its_list_and_its_name_may_be_quoted() {
+        let (text, missing) = resolved(&[
+            (
+                "book/src/a.md",
+                "- Do:\n\n  ```sh\n  {{#include \"my code.sh\":all}}\n  ```\n\n> {{#include b.md}}\n",
+            ),
+            ("book/src/b.md", "B\nC\n"),
+            ("book/src/my code.sh", "# ANCHOR: all\ncd\nls\n# ANCHOR_END: all\n"),
+        ])
+        .unwrap();
+        assert_eq!(text, "- Do:\n\n  ```sh\n  cd\n  ls\n  ```\n\n> B\n> C\n");
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_included_is_told_with_file_and_line() {
+        let (text, missing) = resolved(&[
             (
                 "book/src/a.md",
                 "x\n{{#include b.md}}\n{{#include ../../secret.md}}\n{{#include nowhere.rs}}{{#include b.md:no}}",
@@ -305,7 +340,7 @@ mod tests {
             "src/a.md:4: nowhere.rs is not there to be included",
             "src/a.md:4: b.md has no ANCHOR: no",
         ];
-        assert_eq!(warnings, expected);
+        assert_eq!(missing, expected);
     }
 
     #[test]

@@ -30,8 +30,8 @@ struct Place {
     hidelines: shown::Prefixes,
 }
 
-/// The pages of the book, in the order of its contents. Chapters that are missing and
-/// includes that cannot be resolved are warnings.
+/// The pages of the book, in the order of its contents. Chapters that are missing are
+/// warnings.
 pub(super) fn read(from: &Path) -> Outcome<Book> {
     let place = place(&real(from))?;
     let contents = place.pages.join("SUMMARY.md");
@@ -72,7 +72,7 @@ pub(super) fn read(from: &Path) -> Outcome<Book> {
             ..Page::new(path, source, Format::Markdown)
         });
     }
-    book.warnings.append(&mut includes.warnings);
+    book.missing.append(&mut includes.missing);
     let is_page = |file: &Path| {
         let is_markdown = file.extension().is_some_and(|it| it == "md");
         (is_markdown && file.file_name().is_some_and(|it| it != "SUMMARY.md"))

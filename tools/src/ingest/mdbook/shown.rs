@@ -5,6 +5,9 @@ use std::collections::HashMap;
 /// By language, how its hidden lines start.
 pub(super) type Prefixes = HashMap<String, String>;
 
+/// A tag that goes on for more lines than this is none.
+const LONGEST: usize = 20;
+
 /// A fenced block that is open.
 struct Fence {
     mark: char,
@@ -25,8 +28,10 @@ enum Hidden {
 pub(super) fn text(source: &str, prefixes: &Prefixes) -> String {
     let mut out = String::with_capacity(source.len());
     let mut fence: Option<Fence> = None;
-    let mut lines = source.split_inclusive('\n').peekable();
-    while let Some(line) = lines.next() {
+    let lines: Vec<&str> = source.split_inclusive('\n').collect();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        at += 1;
         // In quotations and lists the marks stand further in.
         let bare = line.trim_start_matches([' ', '\t', '>']).trim_end();
         if let Some(open) = &fence {
@@ -41,13 +46,9 @@ pub(super) fn text(source: &str, prefixes: &Prefixes) -> String {
             continue;
         }
         fence = opened(bare, prefixes);
-        if fence.is_none() && bare.starts_with("<Listing") {
-            let mut tag = line.to_owned();
-            while !is_closed(&tag)
-                && let Some(next) = lines.next()
-            {
-                tag.push_str(next);
-            }
+        let tag = listing(&lines[at - 1..]).filter(|_| fence.is_none());
+        if let Some(tag) = tag {
+            at += tag.lines().count() - 1;
             out.push_str(&caption(&tag));
             out.push('\n');
         } else if fence.is_none() && bare == "</Listing>" {
@@ -102,6 +103,21 @@ impl Hidden {
             }
         }
     }
+}
+
+/// The tag that opens a listing, if the first of these lines does; it may go on in the next.
+fn listing(lines: &[&str]) -> Option<String> {
+    if !lines[0].trim_start_matches([' ', '\t', '>']).starts_with("<Listing") {
+        return None;
+    }
+    let mut tag = String::new();
+    for line in lines.iter().take(LONGEST) {
+        tag.push_str(line);
+        if is_closed(&tag) {
+            return Some(tag);
+        }
+    }
+    None
 }
 
 /// Whether a tag has come to its `>`, which may also stand in an attribute.
@@ -170,5 +186,8 @@ mod tests {
                       ```rust\nlet v;\n```\n\n</Listing>\n<Listing>\nx\n</Listing>\n";
         let expected = "Listing 4-1: A `Vec<T>` & more (src/main.rs)\n\n\n```rust\nlet v;\n```\n\n\n\nx\n\n";
         assert_eq!(text(source, &Prefixes::new()), expected);
+        let open =
+            "<Listing number=\"1\"\n".to_owned() + &"It costs no text.\n".repeat(30);
+        assert_eq!(text(&open, &Prefixes::new()), open);
     }
 }

@@ -2,6 +2,8 @@
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
+use super::super::html::site::decoded;
+
 /// One entry of the contents.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chapter {
@@ -30,7 +32,9 @@ pub(super) fn read(source: &str) -> Vec<Chapter> {
             Event::Start(Tag::Item) => items.push(None),
             Event::End(TagEnd::Item) => drop(items.pop()),
             Event::Start(Tag::Link { dest_url, .. }) if !is_heading => {
-                let path = decoded(dest_url.trim().trim_start_matches("./"));
+                let path = dest_url.trim().trim_start_matches("./");
+                // `%20` and its like are allowed in the links of the contents.
+                let path = decoded(path).unwrap_or_else(|| path.to_owned());
                 open = Some(Chapter {
                     title: String::new(),
                     path: (!path.is_empty()).then_some(path),
@@ -61,24 +65,6 @@ fn line_at(source: &str, (from, line): &mut (usize, usize), at: usize) -> usize 
     *line += source[*from..at].matches('\n').count();
     *from = at;
     *line
-}
-
-/// `%20` and its like are allowed in the links of the contents.
-fn decoded(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).and_then(|it| std::str::from_utf8(it).ok());
-        let code = code.and_then(|it| u8::from_str_radix(it, 16).ok());
-        if let Some(code) = code.filter(|_| *first == b'%') {
-            bytes.push(code);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -132,7 +132,8 @@ fn source(bytes: &[u8]) -> Outcome<(String, Vec<String>)> {
         }
         err => format!("no PDF, or a damaged one ({err})"),
     })?;
-    if document.is_encrypted() || document.was_encrypted() {
+    // The entry may also be written out in the trailer, which the parser overlooks.
+    if document.trailer.has(b"Encrypt") || document.was_encrypted() {
         return Err(ENCRYPTED.into());
     }
     drop_pictures(&mut document);

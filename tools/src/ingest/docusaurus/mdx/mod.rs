@@ -12,38 +12,41 @@ struct Element {
 /// A tag or a piece of a module that goes on for more lines than this is none.
 const LONGEST: usize = 400;
 
+/// Whoever leaves more open than this closes nothing further down, either.
+const PATIENCE: usize = 20;
+
 /// What of a body is shown, as Markdown. Every block keeps its order and its line breaks.
 pub(super) fn text(body: &str) -> String {
     let lines: Vec<&str> = body.split_inclusive('\n').collect();
     let mut page = Page { out: String::new(), open: Vec::new(), base: 0 };
-    let mut fence: Option<(char, usize)> = None;
+    let mut fences = Fences::default();
     let mut was_blank = true;
+    let mut patience = PATIENCE;
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         at += 1;
-        let bare = line.trim();
-        if let Some((mark, length)) = fence {
-            if bare.len() >= length && bare.chars().all(|c| c == mark) {
-                fence = None;
-            }
-            page.keep(line);
-            continue;
-        }
-        fence = opened(bare);
-        if fence.is_some() {
+        if fences.holds(line) {
             page.keep(line);
             was_blank = false;
             continue;
         }
-        let rest = &lines[at..lines.len().min(at + LONGEST)];
-        if was_blank && is_module(line) {
-            at += following(line, rest, is_complete).unwrap_or_else(|| {
-                // It cannot be read; what stands behind the next blank line is no part of it.
-                rest.iter().take_while(|it| !it.trim().is_empty()).count()
-            });
+        let reach = if patience > 0 { LONGEST } else { 0 };
+        let rest = &lines[at..lines.len().min(at + reach)];
+        let is_module = was_blank && is_module(line);
+        let more = following(
+            line,
+            rest,
+            if is_module { is_complete } else { tags::is_complete },
+        );
+        patience = patience.saturating_sub(usize::from(more.is_none()));
+        if is_module {
+            // When it cannot be read, what stands behind the next blank line is no part of it.
+            let block =
+                || lines[at..].iter().take_while(|it| !it.trim().is_empty()).count();
+            at += more.unwrap_or_else(block);
             continue;
         }
-        let more = following(line, rest, tags::is_complete).unwrap_or(0);
+        let more = more.unwrap_or(0);
         let whole = [line].into_iter().chain(&rest[..more]).copied().collect::<String>();
         at += more;
         was_blank = whole.trim().is_empty();
@@ -121,6 +124,28 @@ impl Page {
     fn close(&mut self, count: usize) {
         let left = self.open.len().saturating_sub(count);
         self.open.truncate(left);
+    }
+}
+
+/// The fenced code among the lines of a page.
+#[derive(Default)]
+pub(super) struct Fences {
+    /// The mark of the fence that is open, and how many make it.
+    open: Option<(char, usize)>,
+}
+
+impl Fences {
+    /// Whether the next line is code, or opens or closes it.
+    pub(super) fn holds(&mut self, line: &str) -> bool {
+        let bare = line.trim();
+        let Some((mark, length)) = self.open else {
+            self.open = opened(bare);
+            return self.open.is_some();
+        };
+        if bare.len() >= length && bare.chars().all(|c| c == mark) {
+            self.open = None;
+        }
+        true
     }
 }
 
@@ -254,6 +279,14 @@ mod tests {
         let body = "export const a = {\n  b: 1,\n\nStill here.\n\nA <b and more.\n\n{/* open\n\nThe end.\n";
         let expected = "\nStill here.\n\nA <b and more.\n\n{/* open\n\nThe end.\n";
         assert_eq!(text(body), expected);
+    }
+
+    #[test]
+    fn a_page_that_never_closes_anything_ends() {
+        for open in ["export const a = [\n\n", "<!-- '\n", "<style>\n", "{/*\n", "<a "] {
+            let shown = text(&(open.repeat(5_000) + "\n\nThe end.\n"));
+            assert!(shown.ends_with("The end.\n"), "{open}");
+        }
     }
 
     proptest! {

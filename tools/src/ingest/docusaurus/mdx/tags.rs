@@ -11,6 +11,9 @@ pub(super) struct Shown {
 /// Elements of HTML without an end.
 const VOID: [&str; 8] = ["br", "hr", "img", "input", "link", "meta", "source", "wbr"];
 
+/// A tag or an expression is no longer than this.
+const LONGEST: usize = 20_000;
+
 /// What stands at one place of a text.
 enum Thing<'a> {
     /// A tag of this length.
@@ -118,7 +121,8 @@ fn expression(text: &str) -> Thing<'_> {
             None => Thing::Unfinished,
         };
     }
-    let Some(end) = text.find('}') else { return Thing::Letter };
+    let near = &text[..text.floor_char_boundary(LONGEST)];
+    let Some(end) = near.find('}') else { return Thing::Letter };
     let inner = text[1..end].trim();
     let quote = inner.chars().next().filter(|c| matches!(c, '\'' | '"' | '`'));
     let words = quote.and_then(|it| inner[1..].strip_suffix(it));
@@ -148,13 +152,11 @@ fn tag(text: &str) -> Thing<'_> {
         return Thing::Letter;
     }
     let start = text.len() - after.len();
-    let Some(len) = attributes_end(after) else {
-        // A blank line ends the paragraph, and with it what only looked like a tag.
-        let is_lost =
-            text.contains("\n\n") || text.contains("\n\r\n") || text.len() > 20_000;
-        return if is_lost { Thing::Letter } else { Thing::Unfinished };
+    let end = match attributes_end(after) {
+        End::At(len) => start + len,
+        End::Later => return Thing::Unfinished,
+        End::Never => return Thing::Letter,
     };
-    let end = start + len;
     if matches!(name, "script" | "style")
         && inner.len() == name_at.len()
         && !text[..end].ends_with("/>")
@@ -177,22 +179,36 @@ fn name_of(text: &str) -> &str {
     name.trim_end_matches(':')
 }
 
-/// The length of the attributes with the `>` behind them, which may also stand in a string
-/// or an expression.
-fn attributes_end(text: &str) -> Option<usize> {
+/// Where the attributes of a tag end.
+enum End {
+    /// So long are they with the `>` behind them.
+    At(usize),
+    /// Further down, if somewhere.
+    Later,
+    /// What began like a tag is none.
+    Never,
+}
+
+/// Looks for the `>` behind attributes, which may also stand in a string or an expression.
+fn attributes_end(text: &str) -> End {
     let mut quote = None;
     let mut depth = 0;
-    for (at, c) in text.char_indices() {
+    let near = &text[..text.floor_char_boundary(LONGEST)];
+    for (at, c) in near.char_indices() {
         match (quote, c) {
             (None, '"' | '\'' | '`') => quote = Some(c),
             (Some(open), c) if open == c => quote = None,
             (None, '{') => depth += 1,
             (None, '}') => depth -= 1,
-            (None, '>') if depth <= 0 => return Some(at + 1),
+            (None, '>') if depth <= 0 => return End::At(at + 1),
+            (None, '<') if depth <= 0 => return End::Never,
             _ => {}
         }
     }
-    None
+    // A blank line ends the paragraph, and with it what only looked like a tag.
+    let is_lost =
+        near.len() < text.len() || near.contains("\n\n") || near.contains("\n\r\n");
+    if is_lost { End::Never } else { End::Later }
 }
 
 fn change(tag: &str) -> isize {
