@@ -45,8 +45,10 @@ create table if not exists run_batches (
   events json not null,
   -- What its events add to the answer's text …
   content text not null,
-  -- … and to its sources.
+  -- … to its sources …
   sources jsonb not null,
+  -- … and to the places where it cites them.
+  markers jsonb not null,
   primary key (run_id, first)
 );
 

@@ -42,12 +42,15 @@ CONTRACT = [
     ("GET", "/api/chat/mine/stream", "v1/ui"),
     ("POST", "/api/chat/mine/stop", "v1/ui"),
     ("POST", "/chat", "v1/ui"),
+    ("POST", "/api/chatkit", "chatkit"),
     ("GET", "/health", "health"),
 ]
 # Paths of nobody: this function says 404, in the form of the contract.
 NOBODY = [("/api/v1", "health"), ("/api/v1/nothing", "health"), ("/api/v1/nothing/", "health")]
 # Whoever searches the book carries the shelf.
-WITH_SHELF = {"health", "v1/chat", "v1/chat/stream", "v1/openai", "v1/rag/query", "v1/ui"}
+WITH_SHELF = {
+    "chatkit", "health", "v1/chat", "v1/chat/stream", "v1/openai", "v1/rag/query", "v1/ui",
+}
 HOBBY_LIMIT = 12
 # What a function may hold on Vercel, unpacked, in bytes.
 FUNCTION_LIMIT = 250_000_000

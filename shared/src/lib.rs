@@ -32,6 +32,7 @@ pub fn routes() -> http::Route {
         .merge(chat::stream::route())
         .merge(chat::completions::route())
         .merge(chat::ui::route())
+        .merge(chat::chatkit::route())
         .merge(conversations::save::route())
         .merge(conversations::own::route())
         .merge(retrieval::query::route())

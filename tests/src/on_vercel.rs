@@ -317,6 +317,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/api/chat/mine/stream", "api/v1/ui.rs"),
     ("/api/chat/mine/stop", "api/v1/ui.rs"),
     ("/chat", "api/v1/ui.rs"),
+    ("/api/chatkit", "api/chatkit.rs"),
     ("/health", "api/health.rs"),
     ("/", "public/index.html"),
 ];

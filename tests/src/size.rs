@@ -52,6 +52,16 @@ fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
             json!({ "messages": [{ "role": "user", "content": "Who trims the wick?" }] }),
             200,
         ),
+        (
+            "chatkit",
+            "/api/chatkit?user_id=ada",
+            json!({ "type": "threads.create", "params": { "input": {
+                "content": [{ "type": "input_text", "text": "Who trims the wick?" }],
+                "attachments": [],
+                "inference_options": {},
+            } } }),
+            200,
+        ),
         ("rag_query", "/api/v1/rag/query", json!({ "query": "wick" }), 200),
     ]
 }

@@ -40,6 +40,7 @@ enum Refusal {
 #[derive(Default)]
 struct Draft {
     content: String,
+    markers: Vec<Marker>,
     sources: Vec<Source>,
     usage: Usage,
     model: String,
@@ -216,6 +217,7 @@ impl Pen<'_> {
         let ms = i32::try_from(self.began.elapsed().as_millis()).unwrap_or(i32::MAX);
         self.draft.first_token_ms.get_or_insert(ms);
         self.draft.content.push_str(&text);
+        self.draft.markers.extend(markers);
         let Draft { content, sources, .. } = &mut *self.draft;
         let cite = |it: &Marker| self.desk.cite(*it, content, self.by_model, sources);
         let cited = markers.iter().map(cite).collect();
@@ -239,6 +241,7 @@ impl Draft {
         Exchange {
             answer: self.content.clone(),
             sources: json!(self.sources),
+            markers: json!(self.markers),
             model: self.model.clone(),
             usage: json!(self.usage),
             first_token_ms: self.first_token_ms,

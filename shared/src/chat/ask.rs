@@ -1,6 +1,7 @@
 //! What a client may send to have a question answered: two bodies, one meaning.
 
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 /// Characters of a question.
 pub(super) const QUESTION: std::ops::RangeInclusive<usize> = 1..=4000;
 /// Characters of a selection.
-const SELECTION: std::ops::RangeInclusive<usize> = 1..=8000;
+pub(super) const SELECTION: std::ops::RangeInclusive<usize> = 1..=8000;
 /// Turns that a guest may send along.
 pub(super) const HISTORY_TURNS: usize = 10;
 /// Characters of all of them.
@@ -25,6 +26,8 @@ pub struct Ask {
     pub owner: Owner,
     /// The reader's words, as typed.
     pub question: String,
+    /// The same as the client wrote it, if that was more than words: it gets it back.
+    pub written: Option<Value>,
     /// The text that the reader selected and asks about.
     pub selection: Option<String>,
     /// The conversation that it belongs to; for a guest, nothing is kept in any case.
@@ -32,8 +35,8 @@ pub struct Ask {
     /// Earlier turns as the client tells them: untrusted. A conversation that is kept knows
     /// its own.
     pub history: Vec<Turn>,
-    /// Whether the last question is asked once more: the new answer takes the old one's place.
-    pub again: bool,
+    /// Whether it was asked before.
+    pub again: Again,
     /// Whether the client is told that we are searching: then the stream opens before the
     /// search, and a search that fails is an event in it.
     pub opens_early: bool,
@@ -55,16 +58,29 @@ pub enum Key {
     Repeated([u8; 32]),
 }
 
+/// Whether a question was asked before: then the new answer, unless it breaks off, takes the
+/// place of the old one and of all that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It is new.
+    No,
+    /// It was the last one, if the last one has the same words.
+    Last,
+    /// It is this message of the conversation.
+    At(Uuid),
+}
+
 impl Ask {
     /// A question of its own, which nothing but the log keeps.
     pub fn new(owner: Owner, question: String) -> Self {
         Self {
             owner,
             question,
+            written: None,
             selection: None,
             thread: Thread::LogOnly,
             history: Vec::new(),
-            again: false,
+            again: Again::No,
             opens_early: false,
             promised: false,
             key: None,

@@ -6,6 +6,7 @@
 pub mod ai;
 mod answer;
 mod ask;
+pub mod chatkit;
 mod cite;
 mod code;
 pub mod completions;
@@ -40,7 +41,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 pub use self::{
-    ask::{Ask, Key},
+    ask::{Again, Ask, Key},
     cite::Marker,
     event::{Answer, Asking, Cited, Event, Failure, Text},
     sources::Source,
@@ -69,6 +70,8 @@ pub struct Started {
     pub conversation: Option<Uuid>,
     /// Whether the run log tells it to whoever comes back for it.
     pub is_recorded: bool,
+    /// Whether an equal request had started it.
+    pub is_joined: bool,
     /// Stops the answer when it is dropped, and so stands before the events.
     hang_up: Option<DropGuard>,
     events: UnboundedReceiver<Event>,
@@ -86,6 +89,7 @@ impl Started {
             asked_at: exchange.asked_at,
             conversation: exchange.conversation_id,
             is_recorded: true,
+            is_joined: false,
             hang_up: None,
             events,
             told: 0,
@@ -122,7 +126,6 @@ impl Started {
     }
 
     /// The events for a reader who stops an answer by hanging up.
-    #[expect(dead_code, reason = "ChatKit's door comes next")]
     pub(super) fn into_events_or_stop(mut self) -> impl Stream<Item = Event> + Send {
         self.hang_up = Some(self.stop.clone().drop_guard());
         self.into_events()
@@ -178,7 +181,10 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     let mut started = Started::new(&question.record(), events);
     started.stop = question.stop.clone();
     let log = match record(app, call, &question, key).await? {
-        Recording::Joined(id) => return resume(app, call, &question.owner, id, 0).await,
+        Recording::Joined(id) => {
+            let joined = resume(app, call, &question.owner, id, 0).await?;
+            return Ok(Started { is_joined: true, ..joined });
+        }
         Recording::Off => None,
         Recording::To(log) => Some(log),
     };

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Ask, condense, keep, prompt};
+use super::{Again, Ask, condense, keep, prompt};
 use crate::{
     App, Error, Result,
     call::Call,
@@ -41,8 +41,9 @@ pub(super) struct Question {
     thread: Thread,
     pub conversation: Option<Uuid>,
     pub text: String,
-    /// Whether it was asked before, and that question, if it was the last.
-    again: bool,
+    written: Option<Value>,
+    /// Whether it was asked before, and that question, if it is there.
+    again: Again,
     replaces: Option<Uuid>,
     /// What a model is told beforehand; empty without one.
     pub rules: String,
@@ -100,6 +101,7 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         owner: ask.owner,
         thread: ask.thread,
         text: ask.question,
+        written: ask.written,
         again: ask.again,
         replaces: None,
         rules,
@@ -128,7 +130,11 @@ impl Question {
         if self.owner == Owner::Guest {
             return Ok(());
         }
-        let memory = store::recall(db, &self.owner, &self.thread, MEMORY_CHARS);
+        let until = match self.again {
+            Again::At(question) => Some(question),
+            Again::Last | Again::No => None,
+        };
+        let memory = store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS);
         let memory = tokio::time::timeout(self.patience(), memory).await;
         match memory.unwrap_or(Err(Error::Timeout)) {
             Ok(memory) => {
@@ -185,14 +191,15 @@ impl Question {
         self.hits.is_empty() && self.selection.is_none()
     }
 
-    /// Forgets the old answer to a question that is asked once more. Another question than the
-    /// last one replaces nothing: then the client knows less of the conversation than we do.
+    /// Forgets the old answer to a question that is asked once more, and keeps the question.
+    /// Other words than those of the last question replace nothing: then the client knows less
+    /// of the conversation than we do.
     fn replace(&mut self, last: Option<(Uuid, String)>) {
         if let Some((id, text)) = last
-            && self.again
+            && self.again != Again::No
             && text == self.text
         {
-            self.replaces = Some(id);
+            (self.replaces, self.own_message_id) = (Some(id), id);
             let asked = self.turns.iter().rposition(|it| it.by_reader);
             self.turns.truncate(asked.unwrap_or_default());
         }
@@ -281,8 +288,10 @@ impl Question {
             },
             replaces: self.replaces,
             question: self.text.clone(),
+            written: self.written.clone(),
             answer: String::new(),
             sources: json!([]),
+            markers: json!([]),
             status: self.unanswered,
             asked_at: self.asked_at,
             answered_at: self.asked_at,

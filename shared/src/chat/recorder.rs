@@ -200,7 +200,8 @@ impl Notes {
             Event::Text(text) => {
                 self.chars += text.text.chars().count();
                 self.batch.content.push_str(&text.text);
-                for Cited { source, .. } in &text.cited {
+                for Cited { marker, source } in &text.cited {
+                    self.batch.markers.push(json!(marker));
                     if !self.told.contains(&source.n) {
                         self.told.push(source.n);
                         self.batch.sources.push(json!(source));

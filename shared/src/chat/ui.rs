@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Ask, Started, resume, run, start,
+    Again, Ask, Started, resume, run, start,
     transcript::{self, By},
 };
 use crate::{
@@ -82,7 +82,10 @@ impl Body {
             (_, None) => (Thread::New, Vec::new()),
             (_, Some(id)) => (Thread::Called(checked(id)?), Vec::new()),
         };
-        let again = self.trigger.as_deref() == Some("regenerate-message");
+        let again = match self.trigger.as_deref() {
+            Some("regenerate-message") => Again::Last,
+            _ => Again::No,
+        };
         Ok(Ask { thread, history, again, ..Ask::new(owner, question) })
     }
 }

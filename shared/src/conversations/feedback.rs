@@ -47,7 +47,7 @@ async fn feedback(
     let message = Error::NotFound("message");
     let Some((id, message_id)) = id.zip(message_id) else { return Err(message) };
     let put = async {
-        history::put_feedback(app.db().await?, &owner, id, message_id, given.as_ref())
+        history::put_feedback(app.db().await?, &owner, id, &[message_id], given.as_ref())
             .await
     };
     call.within(put).await?;

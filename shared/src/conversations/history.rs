@@ -61,23 +61,33 @@ impl Whole {
         if self.messages.iter().any(|it| it.id == running.id) {
             return self;
         }
-        let again = |it: &Message| Some(it.id) == running.replaces;
-        if let Some(at) = self.messages.iter().position(again) {
-            self.messages.truncate(at);
-        }
-        let said = |id, role: &str, content, sources, status: &str| Message {
-            id,
-            role: role.to_owned(),
-            content,
-            sources,
+        let question = Message {
+            id: running.question_id,
+            role: "user".to_owned(),
+            content: running.question,
+            written: running.written,
+            markers: Value::Null,
+            sources: json!([]),
             created_at: running.asked_at,
-            status: status.to_owned(),
+            status: "complete".to_owned(),
             feedback: None,
         };
-        self.messages.extend([
-            said(running.question_id, "user", running.question, json!([]), "complete"),
-            said(running.id, "assistant", running.answer, running.sources, "running"),
-        ]);
+        let answer = Message {
+            id: running.id,
+            role: "assistant".to_owned(),
+            content: running.answer,
+            written: None,
+            markers: running.markers,
+            sources: running.sources,
+            status: "running".to_owned(),
+            ..question.clone()
+        };
+        match self.messages.iter().position(|it| it.id == question.id) {
+            // It is asked once more.
+            Some(at) => self.messages.truncate(at + 1),
+            None => self.messages.push(question),
+        }
+        self.messages.push(answer);
         let count = self.messages.len().try_into().unwrap_or(i64::MAX);
         self.conversation.message_count = count;
         self
@@ -93,6 +103,12 @@ pub struct Message {
     pub role: String,
     /// The text.
     pub content: String,
+    /// Of a question: the same as its client wrote it.
+    #[serde(skip)]
+    pub written: Option<Value>,
+    /// Of an answer: where it cites its sources, `[{"n","at"}]`.
+    #[serde(skip)]
+    pub markers: Value,
     /// `sources` as in the contract; empty for a question.
     pub sources: Value,
     /// When it was said.
@@ -262,8 +278,8 @@ async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
          )
          select state.known, state.found, whole.id, whole.title, whole.created_at,
            whole.last_message_at, count(messages.id) over () as message_count,
-           messages.id as message_id, messages.role, messages.content ->> 'text' as text,
-           messages.sources, messages.created_at as said_at, messages.status,
+           messages.id as message_id, messages.role, messages.content, messages.sources,
+           messages.created_at as said_at, messages.status,
            feedback.kind, feedback.reason
          from (
            select exists (select 1 from owner) as known,
@@ -289,8 +305,19 @@ pub async fn create(
     title: &str,
     client_id: Option<&str>,
 ) -> Result<Conversation> {
-    // Both are made before the first attempt, so that a second one means the same rows.
-    let (id, new_user) = (Uuid::now_v7(), Uuid::now_v7());
+    make(db, owner, Uuid::now_v7(), title, client_id).await
+}
+
+/// The same under this id, which is made before the first attempt, so that a second one means
+/// the same rows.
+async fn make(
+    db: &Pool,
+    owner: &Owner,
+    id: Uuid,
+    title: &str,
+    client_id: Option<&str>,
+) -> Result<Conversation> {
+    let new_user = Uuid::now_v7();
     let Some((user_id, subject)) = store::key(owner)? else {
         return Err(Error::Unauthorized);
     };
@@ -365,6 +392,24 @@ pub async fn rename(
     id: Uuid,
     title: &str,
 ) -> Result<Conversation> {
+    match retitle(db, owner, id, title).await {
+        Err(Error::NotFound(thing)) => {
+            let running = runs::running(db, owner, id).await?;
+            let first = running.ok_or(Error::NotFound(thing))?;
+            // Its first answer would make it later, and then leaves a title alone.
+            make(db, owner, id, title, first.client_id.as_deref()).await?;
+            retitle(db, owner, id, title).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn retitle(
+    db: &Pool,
+    owner: &Owner,
+    id: Uuid,
+    title: &str,
+) -> Result<Conversation> {
     let sql = with_owner!(
         ", renamed as (
            update conversations
@@ -410,24 +455,28 @@ pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
     ask(db, owner, sql, &[(&id, Type::UUID)], "conversation").await.map(drop)
 }
 
-/// Keeps what the owner thinks of an answer, in place of what they thought before; `None`
-/// takes it back. [`Error::NotFound`] for a question, too: it is no answer.
+/// Keeps what the owner thinks of these answers, in place of what they thought before; `None`
+/// takes it back. All or none: [`Error::NotFound`] for a question, too, which is no answer.
 pub async fn put_feedback(
     db: &Pool,
     owner: &Owner,
     conversation: Uuid,
-    message: Uuid,
+    messages: &[Uuid],
     given: Option<&Feedback>,
 ) -> Result<()> {
     let kind = given.map(|it| it.kind.word());
     let reason = given.and_then(|it| it.reason.as_deref());
     let sql = with_owner!(
-        ", answer as (
+        ", theirs as (
            select messages.id
            from messages
            join conversations on conversations.id = conversation_id
-           where messages.id = $4 and conversation_id = $3 and role = 'assistant'
+           where messages.id = any ($4) and conversation_id = $3 and role = 'assistant'
              and user_id = (select id from owner)
+         ), answer as (
+           select id
+           from theirs
+           where not exists (select unnest($4::uuid[]) except select id from theirs)
          ), put as (
            insert into feedback (message_id, kind, reason)
            select id, $5, $6
@@ -443,7 +492,7 @@ pub async fn put_feedback(
     );
     let params: Params<'_> = &[
         (&conversation, Type::UUID),
-        (&message, Type::UUID),
+        (&messages, Type::UUID_ARRAY),
         (&kind, Type::TEXT),
         (&reason, Type::TEXT),
     ];
@@ -506,10 +555,14 @@ fn message(row: &Row) -> Option<Message> {
         Some(_) => Some(Kind::Negative),
         None => None,
     };
+    let content: Option<Value> = row.get("content");
+    let content = content?;
     Some(Message {
-        id: row.get::<_, Option<Uuid>>("message_id")?,
+        id: row.get("message_id"),
         role: row.get("role"),
-        content: row.get::<_, Option<String>>("text").unwrap_or_default(),
+        content: content["text"].as_str().unwrap_or_default().to_owned(),
+        written: content.get("written").cloned(),
+        markers: content["markers"].clone(),
         sources: row.get("sources"),
         created_at: row.get("said_at"),
         status: row.get("status"),

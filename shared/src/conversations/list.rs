@@ -18,7 +18,7 @@ use crate::{
 /// Conversations on a page, when nobody says how many.
 const USUAL_LIMIT: u32 = 20;
 /// The most on a page: as many as are kept.
-pub(super) const MAX_LIMIT: u32 = super::KEPT_PER_USER as u32;
+pub(crate) const MAX_LIMIT: u32 = super::KEPT_PER_USER as u32;
 /// Characters of a search.
 const MAX_SEARCH_CHARS: usize = 200;
 

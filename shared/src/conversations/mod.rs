@@ -87,16 +87,23 @@ pub struct Exchange {
     /// exchange is stored, it is that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The question of this conversation that was asked once more: it goes, with all that
-    /// follows it. An exchange that comes home late replaces nothing.
+    /// The question of this conversation that was asked once more, which is then also
+    /// `question_id`: all that follows it goes. An answer that broke off replaces nothing, nor
+    /// does an exchange that comes home late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Uuid>,
     /// The reader's words.
     pub question: String,
+    /// The same as the client wrote it, if that was more than words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Value>,
     /// The answer as it left the server.
     pub answer: String,
     /// `sources` as in the contract.
     pub sources: Value,
+    /// Where the answer cites them: `[{"n","at"}]`, in bytes.
+    #[serde(default)]
+    pub markers: Value,
     /// How it ended.
     pub status: Status,
     /// When the question came.

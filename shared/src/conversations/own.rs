@@ -33,7 +33,7 @@ pub(super) const MAX_TITLE_CHARS: usize = 200;
 
 /// Whose history it is. Guests have none. A trusted server says whose: in the body, or by
 /// `?user_id=` (`client_user_id` is the same by an older name).
-pub(super) fn owner(
+pub(crate) fn owner(
     caller: &Caller,
     params: &Params,
     in_body: Option<&str>,
@@ -77,7 +77,7 @@ impl FromRequestParts<&'static App> for Opened {
 }
 
 /// A title as it is kept: one line, without space around it.
-pub(super) fn title(given: &str) -> Result<String> {
+pub(crate) fn title(given: &str) -> Result<String> {
     let title = given.split_whitespace().collect::<Vec<_>>().join(" ");
     if title.is_empty() || title.chars().count() > MAX_TITLE_CHARS {
         return Err(Error::invalid(

@@ -39,6 +39,8 @@ pub struct Batch {
     pub content: String,
     /// The sources that they cite for the first time.
     pub sources: Vec<Value>,
+    /// Where they cite: `{"n","at"}`.
+    pub markers: Vec<Value>,
     /// The answer came to nothing, so that a repeated request is another attempt.
     pub has_failed: bool,
 }
@@ -74,7 +76,10 @@ macro_rules! so_far {
           where run_id = runs.id) as content,
          (select jsonb_agg(source order by (source ->> 'n')::integer)
           from run_batches, jsonb_array_elements(sources) as source
-          where run_id = runs.id) as sources"
+          where run_id = runs.id) as sources,
+         (select jsonb_agg(marker order by (marker ->> 'at')::integer)
+          from run_batches, jsonb_array_elements(markers) as marker
+          where run_id = runs.id) as markers"
     };
 }
 
@@ -144,6 +149,26 @@ pub async fn open(
     Ok(found.filter(|id| *id != exchange.id))
 }
 
+/// Takes the key from a run whose answer was stopped or broke off, so that an equal request is
+/// asked anew. `false` leaves the run as it is: its answer is whole, or on its way.
+pub async fn give_up(db: &Pool, id: Uuid) -> Result<bool> {
+    db::retry(|| async {
+        let client = db.client().await?;
+        let given_up = client
+            .execute_typed(
+                "update runs
+                 set request_key = null
+                 from messages
+                 where runs.id = $1 and messages.id = $1
+                   and messages.status in ('stopped', 'interrupted')",
+                &[(&id, Type::UUID)],
+            )
+            .await?;
+        Ok(given_up > 0)
+    })
+    .await
+}
+
 /// Adds events and renews the lease. `known`: members of the exchange that are known by now.
 /// Sent twice it is written once.
 pub async fn append(
@@ -156,6 +181,7 @@ pub async fn append(
     let events = json!(batch.events);
     let content = clean(&batch.content);
     let sources = clean_json(&json!(batch.sources));
+    let markers = json!(batch.markers);
     let row = db::retry(|| async {
         let client = db.client().await?;
         let row = client
@@ -170,8 +196,8 @@ pub async fn append(
                    where id = $1 and ended_at is null and not is_taken
                    returning id, is_stopping
                  ), written as (
-                   insert into run_batches (run_id, first, events, content, sources)
-                   select id, $4, $5, $6, $7
+                   insert into run_batches (run_id, first, events, content, sources, markers)
+                   select id, $4, $5, $6, $7, $9
                    from run
                    where json_array_length($5) > 0
                    on conflict do nothing
@@ -186,6 +212,7 @@ pub async fn append(
                     (&content, Type::TEXT),
                     (&sources, Type::JSONB),
                     (&batch.has_failed, Type::BOOL),
+                    (&markers, Type::JSONB),
                 ],
             )
             .await?;
@@ -443,6 +470,7 @@ fn so_far(row: &Row) -> Result<Exchange> {
     let mut exchange = exchange(row.get("exchange"))?;
     exchange.answer = row.get::<_, Option<_>>("content").unwrap_or_default();
     exchange.sources = row.get::<_, Option<_>>("sources").unwrap_or(json!([]));
+    exchange.markers = row.get::<_, Option<_>>("markers").unwrap_or(json!([]));
     Ok(exchange)
 }
 

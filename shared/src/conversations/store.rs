@@ -1,7 +1,7 @@
 //! The tables `conversations` and `messages`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -35,6 +35,9 @@ pub struct Memory {
     pub last_question: Option<(Uuid, String)>,
 }
 
+/// What a model is told of an answer that the reader stopped.
+const STOPPED: &str = "\n(The reader stopped this answer. Do not go on with it.)";
+
 /// The newest turns of a conversation that fit `budget_chars` characters, oldest first.
 /// [`crate::Error::NotFound`] when it does not exist or is not the owner's;
 /// [`crate::Error::Unauthorized`] when the owner's account is gone.
@@ -44,15 +47,16 @@ pub async fn memory(
     conversation: Option<Uuid>,
     budget_chars: usize,
 ) -> Result<Vec<Turn>> {
-    Ok(recall(db, owner, &conversation.into(), budget_chars).await?.turns)
+    Ok(recall(db, owner, &conversation.into(), None, budget_chars).await?.turns)
 }
 
 /// The same for a conversation that may be known by its client's name for it, which need not
-/// exist.
+/// exist; and as it was when `until` was the last message in it.
 pub async fn recall(
     db: &Pool,
     owner: &Owner,
     thread: &Thread,
+    until: Option<Uuid>,
     budget_chars: usize,
 ) -> Result<Memory> {
     let (conversation, client_id) = match thread {
@@ -85,9 +89,12 @@ pub async fn recall(
                    order by client_id = $5 desc nulls last
                    limit 1
                  ), newest as (
-                   select id, seq, role = 'user' as by_reader, content ->> 'text' as text
+                   select id, seq, role = 'user' as by_reader,
+                     content ->> 'text' || case status when 'stopped' then $9 else '' end as text
                    from messages
                    where conversation_id = (select id from found)
+                     and (content ->> 'text' <> '' or status = 'stopped')
+                     and ($8 is null or seq <= (select seq from messages where id = $8))
                    order by seq desc
                    limit 200
                  ), fitting as (
@@ -123,6 +130,8 @@ pub async fn recall(
                     (&client_id, Type::TEXT),
                     (&whose, Type::TEXT),
                     (&runs::LEASE_SECONDS, Type::FLOAT8),
+                    (&until, Type::UUID),
+                    (&STOPPED, Type::TEXT),
                 ],
             )
             .await?;
@@ -131,7 +140,7 @@ pub async fn recall(
     .await?;
     if row.get("has_lapsed") && runs::settle(db, Lapsed::Of(owner)).await? > 0 {
         // An answer whose maker died has just come home; it may be a turn of this one.
-        return Box::pin(recall(db, owner, thread, budget_chars)).await;
+        return Box::pin(recall(db, owner, thread, until, budget_chars)).await;
     }
     let (known, found): (bool, Option<Uuid>) =
         (row.get("known"), row.get("conversation"));
@@ -190,6 +199,11 @@ pub async fn save(
         Status::Complete | Status::Failed => "complete",
     };
     let (question, answer) = (clean(&exchange.question), clean(&exchange.answer));
+    let mut asked = json!({ "text": question });
+    if let Some(written) = &exchange.written {
+        asked["written"] = clean_json(written);
+    }
+    let answered = json!({ "text": answer, "markers": exchange.markers });
     let sources = clean_json(&exchange.sources);
     let usage = clean_json(&exchange.usage);
     let metadata = clean_json(&exchange.metadata);
@@ -236,6 +250,8 @@ pub async fn save(
                         (&metadata, Type::JSONB),
                         (&exchange.client_id, Type::TEXT),
                         (&exchange.replaces, Type::UUID),
+                        (&asked, Type::JSONB),
+                        (&answered, Type::JSONB),
                     ],
                 ),
             ],
@@ -359,16 +375,15 @@ with owner as (
   where $5 is not null and conversation_id = place.id and messages.seq > place.seq
 ), replaced as (
   delete from messages
-  where $5 is null and conversation_id = (select id from place)
-    and seq >= (select seq from messages where id = $23 and conversation_id = (select id from place))
+  where $5 is null and $13 <> 'interrupted' and conversation_id = (select id from place)
+    and seq > (select seq from messages where id = $23 and conversation_id = (select id from place))
 ), said as (
   insert into messages (id, conversation_id, seq, role, content, sources, status, created_at)
-  select $9, id, seq + 1, 'user', jsonb_build_object('text', $10::text), '[]'::jsonb,
-    'complete', $14::timestamptz
+  select $9, id, seq + 1, 'user', $24::jsonb, '[]'::jsonb, 'complete', $14::timestamptz
   from place
+  where not exists (select 1 from messages where id = $9)
   union all
-  select $3, id, seq + 2, 'assistant', jsonb_build_object('text', $11::text), $12::jsonb,
-    $13, $15::timestamptz
+  select $3, id, seq + 2, 'assistant', $25::jsonb, $12::jsonb, $13, $15::timestamptz
   from place
 ), logged as (
   insert into interaction_logs (

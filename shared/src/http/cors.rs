@@ -43,9 +43,14 @@ pub(super) fn layer(env: &Env) -> CorsLayer {
         "retry-after",
         "content-disposition",
     ];
-    let by_name = ["idempotency-key", "last-event-id"].into_iter().chain(OF_OPENAI);
-    let mut allowed =
-        vec![header::AUTHORIZATION, header::CONTENT_TYPE, header::USER_AGENT];
+    let by_name = ["chatkit-frame-instance-id", "idempotency-key", "last-event-id"];
+    let by_name = by_name.into_iter().chain(OF_OPENAI);
+    let mut allowed = vec![
+        header::ACCEPT_LANGUAGE,
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::USER_AGENT,
+    ];
     allowed.extend(by_name.map(HeaderName::from_static));
     CorsLayer::new()
         .allow_origin(origins)

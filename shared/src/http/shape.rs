@@ -20,6 +20,8 @@ pub(super) enum Shape {
     OpenAi,
     /// `{"code","message","request_id"}`: the AI SDK shows a body as it is.
     Plain,
+    /// The same with the words of ChatKit's own server; the page shows `message`.
+    ChatKit,
     /// `{"detail","code","request_id"}`, and none but the statuses that the clients of an
     /// older backend know.
     Detail,
@@ -34,6 +36,8 @@ impl Shape {
         };
         if below("/v1") || below("/chat/completions") {
             Self::OpenAi
+        } else if below("/api/chatkit") {
+            Self::ChatKit
         } else if below("/api/chat") || below("/chat") {
             Self::Plain
         } else if below("/api/ai") {
@@ -48,7 +52,7 @@ impl Shape {
         use StatusCode as S;
         match (self, problem.status) {
             (
-                Self::OpenAi | Self::Detail,
+                Self::OpenAi | Self::ChatKit | Self::Detail,
                 S::UNPROCESSABLE_ENTITY | S::UNSUPPORTED_MEDIA_TYPE,
             ) => S::BAD_REQUEST,
             (Self::Detail, status) if status.is_server_error() => {
@@ -67,14 +71,14 @@ impl Shape {
         match self {
             Self::Problem => ("application/problem+json", details(problem, request_id)),
             Self::OpenAi => ("application/json", openai_error(problem)),
-            Self::Plain => (
-                "application/json",
-                json!({
-                    "code": problem.code,
-                    "message": problem.detail,
-                    "request_id": request_id,
-                }),
-            ),
+            Self::Plain => ("application/json", plain(problem.code, problem, request_id)),
+            Self::ChatKit => {
+                let code = match self.status(problem) {
+                    StatusCode::BAD_REQUEST => "invalid_request".to_owned(),
+                    _ => problem.code.replace('-', "_"),
+                };
+                ("application/json", plain(&code, problem, request_id))
+            }
             Self::Detail => (
                 "application/json",
                 json!({
@@ -95,6 +99,10 @@ impl Shape {
 
 fn is_used_up(problem: &Problem) -> bool {
     problem.retry_after_s.is_some_and(|it| it > LONGEST_WAIT_S)
+}
+
+fn plain(code: &str, problem: &Problem, request_id: Uuid) -> Value {
+    json!({ "code": code, "message": problem.detail, "request_id": request_id })
 }
 
 fn details(problem: &Problem, request_id: Uuid) -> Value {
@@ -150,6 +158,7 @@ mod tests {
             ("/api/chat/7/stream", Shape::Plain),
             ("/chat", Shape::Plain),
             ("/api/ai/chat", Shape::Detail),
+            ("/api/chatkit", Shape::ChatKit),
             ("/api/chats", Shape::Problem),
             ("/api/v1/chat", Shape::Problem),
             ("/v12", Shape::Problem),

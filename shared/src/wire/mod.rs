@@ -1,6 +1,7 @@
 //! How one answer is spelt for a client.
 
 pub mod ai;
+pub mod chatkit;
 pub mod openai;
 pub mod simple;
 pub mod ui;

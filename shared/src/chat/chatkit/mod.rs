@@ -1,0 +1,282 @@
+//! The door of OpenAI's ChatKit: many kinds of request, all to one address.
+//!
+//! A thread is a conversation and an item is a message, with the ids that they have in every
+//! protocol. Only known readers come in: the page shows a history.
+
+mod requests;
+
+use axum::{
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use self::requests::{Input, Message, Request, Wanted, known};
+use super::{Again, Ask, Event, Key, Marker, Source, Started, start};
+use crate::{
+    App, Error, Result,
+    conversations::{
+        Owner, Thread,
+        history::{self, Conversation, Feedback, Kind, Whole},
+        list, own, runs,
+    },
+    http::{
+        Call, Ctx, Route,
+        extract::{Json, Params, Who},
+        sse,
+    },
+    wire::chatkit::{self, Page, Turn},
+};
+
+/// `POST /api/chatkit`.
+pub fn route() -> Route {
+    Route::new().route("/api/chatkit", post(answer))
+}
+
+async fn answer(
+    app: Ctx,
+    call: Call,
+    Who(caller): Who,
+    params: Params,
+    Json(request): Json<Request>,
+) -> Result<Response> {
+    let owner = own::owner(&caller, &params, None)?;
+    let reader = Reader { app: &app, call, owner };
+    let told = match request {
+        Request::Create { input } => return reader.create(input).await,
+        Request::AddUserMessage { thread_id, input } => {
+            return reader.add(&thread_id, input).await;
+        }
+        Request::RetryAfterItem { thread_id, item_id } => {
+            return reader.retry(&thread_id, &item_id).await;
+        }
+        Request::GetById { thread_id } => reader.thread(&thread_id).await?,
+        Request::List(wanted) => reader.threads(&wanted).await?,
+        Request::Update { thread_id, title } => reader.rename(&thread_id, &title).await?,
+        Request::Delete { thread_id } => reader.delete(&thread_id).await?,
+        Request::ListItems { thread_id, wanted } => {
+            reader.items(&thread_id, &wanted).await?
+        }
+        Request::Feedback { thread_id, item_ids, kind } => {
+            reader.judge(&thread_id, &item_ids, kind).await?
+        }
+        Request::Attachments(_) => {
+            return Err(Error::invalid("type", "is not served: there are no files"));
+        }
+        Request::NotOurs(_) => {
+            return Err(Error::invalid("type", "is not served: the book is only asked"));
+        }
+    };
+    Ok(Json(told).into_response())
+}
+
+/// A known reader with a request.
+struct Reader {
+    app: &'static App,
+    call: Call,
+    owner: Owner,
+}
+
+impl Reader {
+    async fn create(self, input: Input) -> Result<Response> {
+        let ask = self.asking(None, input.read()?);
+        self.ask(ask).await
+    }
+
+    async fn add(self, thread_id: &str, input: Input) -> Result<Response> {
+        let thread = known(thread_id, "conversation")?;
+        let ask = self.asking(Some(thread), input.read()?);
+        self.ask(ask).await
+    }
+
+    /// A question that the page shows from now on, whatever becomes of the answer. The page
+    /// sends it again, to the byte, when a gateway failed: that must not ask twice.
+    fn asking(&self, thread: Option<Uuid>, message: Message) -> Ask {
+        let same = json!([thread, message.written]).to_string();
+        Ask {
+            selection: message.selection,
+            thread: thread.into(),
+            written: Some(message.written),
+            opens_early: true,
+            promised: true,
+            key: Some(Key::Repeated(Sha256::digest(same).into())),
+            ..Ask::new(self.owner.clone(), message.question)
+        }
+    }
+
+    /// Asks a question of the thread once more. The old answer, and all that follows it, goes
+    /// when the new one is kept: a retry that fails loses nothing.
+    async fn retry(self, thread_id: &str, item_id: &str) -> Result<Response> {
+        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let item = known(item_id, "message")?;
+        let mut messages = whole.messages.into_iter();
+        let asked = messages.find(|it| it.id == item && it.role == "user");
+        let asked = asked.ok_or(Error::NotFound("message"))?;
+        let ask = Ask {
+            selection: asked.written.as_ref().and_then(requests::quoted),
+            thread: Thread::Known(whole.conversation.id),
+            written: asked.written,
+            again: Again::At(item),
+            opens_early: true,
+            ..Ask::new(self.owner.clone(), asked.content)
+        };
+        self.ask(ask).await
+    }
+
+    async fn ask(self, ask: Ask) -> Result<Response> {
+        let is_new = ask.thread == Thread::New;
+        let is_retry = ask.again != Again::No;
+        let (written, text) = (ask.written.clone(), ask.question.clone());
+        let started = self.start(ask).await?;
+        let (id, asked_at) = (started.message_id, started.asked_at);
+        let thread = started.conversation.ok_or_else(|| {
+            Error::Internal("an answer for the history has no place in it".to_owned())
+        })?;
+        let question = (!is_retry).then(|| {
+            let id = started.question_id;
+            chatkit::question(thread, id, asked_at, written.as_ref(), &text)
+        });
+        let turn = Turn::new(thread, id, asked_at);
+        let opening = stream::iter(turn.opening(is_new, question));
+        let events = Box::pin(started.into_events_or_stop());
+        let story = (self, turn, events);
+        let rest =
+            stream::unfold(story, move |(reader, mut turn, mut events)| async move {
+                let event = events.next().await?;
+                let mut told = turn.event(&event);
+                if is_new && matches!(event, Event::Done(_)) {
+                    told.extend(reader.title(thread).await.map(|it| turn.titled(&it)));
+                }
+                Some((stream::iter(told), (reader, turn, events)))
+            });
+        Ok(sse::named(id, sse::response(opening.chain(rest.flatten()))))
+    }
+
+    /// What the thread is called after its first answer; the reader may have named it before.
+    async fn title(&self, thread: Uuid) -> Option<String> {
+        let whole = self.whole(thread).await;
+        whole.ok().map(|it| it.conversation.title)
+    }
+
+    /// Starts an answer, or joins the one that the same message has started. If that one was
+    /// cut off, which a page does that is hidden for a while, the message is asked again in its
+    /// place.
+    async fn start(&self, ask: Ask) -> Result<Started> {
+        let started = start(self.app, &self.call, ask.clone()).await?;
+        if !started.is_joined {
+            return Ok(started);
+        }
+        let given_up =
+            async { runs::give_up(self.app.db().await?, started.message_id).await };
+        if !self.call.within(given_up).await? {
+            return Ok(started);
+        }
+        let again = Ask {
+            thread: started.conversation.into(),
+            again: Again::At(started.question_id),
+            promised: false,
+            ..ask
+        };
+        start(self.app, &self.call, again).await
+    }
+
+    async fn whole(&self, id: Uuid) -> Result<Whole> {
+        let whole = async { history::read(self.app.db().await?, &self.owner, id).await };
+        self.call.within(whole).await
+    }
+
+    async fn thread(&self, thread_id: &str) -> Result<Value> {
+        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let (items, has_more) = Wanted::first().of(items(&whole))?;
+        Ok(spelt(&whole.conversation, &Page::new(items, has_more)))
+    }
+
+    async fn items(&self, thread_id: &str, wanted: &Wanted) -> Result<Value> {
+        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let (items, has_more) = wanted.of(items(&whole))?;
+        Ok(json!(Page::new(items, has_more)))
+    }
+
+    /// No reader has more threads than a page of ours holds.
+    async fn threads(&self, wanted: &Wanted) -> Result<Value> {
+        let all = history::Wanted {
+            limit: list::MAX_LIMIT,
+            after: None,
+            search: String::new(),
+        };
+        let all = async { history::list(self.app.db().await?, &self.owner, &all).await };
+        let newest_first = self.call.within(all).await?.data;
+        let threads =
+            newest_first.iter().rev().map(|it| spelt(it, &Page::default())).collect();
+        let (threads, has_more) = wanted.of(threads)?;
+        Ok(json!(Page::new(threads, has_more)))
+    }
+
+    async fn rename(&self, thread_id: &str, title: &str) -> Result<Value> {
+        let title = own::title(title)?;
+        let id = known(thread_id, "conversation")?;
+        let renamed = async {
+            history::rename(self.app.db().await?, &self.owner, id, &title).await
+        };
+        Ok(spelt(&self.call.within(renamed).await?, &Page::default()))
+    }
+
+    /// What is not there is deleted; what is somebody else's is not there.
+    async fn delete(&self, thread_id: &str) -> Result<Value> {
+        let id = known(thread_id, "conversation");
+        let gone =
+            async { history::remove(self.app.db().await?, &self.owner, id?).await };
+        match self.call.within(gone).await {
+            Ok(()) | Err(Error::NotFound(_)) => Ok(json!({})),
+            Err(err) => Err(err),
+        }
+    }
+
+    async fn judge(
+        &self,
+        thread_id: &str,
+        items: &[String],
+        kind: Kind,
+    ) -> Result<Value> {
+        let id = known(thread_id, "conversation")?;
+        let items: Vec<Uuid> =
+            items.iter().map(|it| known(it, "message")).collect::<Result<_>>()?;
+        let given = Feedback { kind, reason: None };
+        let put = async {
+            let db = self.app.db().await?;
+            history::put_feedback(db, &self.owner, id, &items, Some(&given)).await
+        };
+        self.call.within(put).await?;
+        Ok(json!({}))
+    }
+}
+
+fn spelt(it: &Conversation, items: &Page) -> Value {
+    chatkit::thread(it.id, &it.title, it.created_at, items)
+}
+
+/// The oldest first. Of an answer that was stopped before its first word nothing is shown.
+fn items(whole: &Whole) -> Vec<Value> {
+    let thread = whole.conversation.id;
+    let items = whole.messages.iter().filter_map(|it| {
+        let (id, said_at, text) = (it.id, it.created_at, &it.content);
+        if it.role == "user" {
+            return Some(chatkit::question(
+                thread,
+                id,
+                said_at,
+                it.written.as_ref(),
+                text,
+            ));
+        }
+        let sources: Vec<Source> =
+            serde_json::from_value(it.sources.clone()).unwrap_or_default();
+        let markers: Vec<Marker> =
+            serde_json::from_value(it.markers.clone()).unwrap_or_default();
+        chatkit::answer(thread, id, said_at, text, &markers, &sources)
+    });
+    items.collect()
+}
