@@ -276,6 +276,12 @@ async fn answers_are_judged_and_leave_no_trace_in_the_log() {
     assert!(
         took.contains_key("first_token_ms_p95") && took.contains_key("answer_ms_p50")
     );
+    let html = fs::read_to_string(desk.path("out/report.html")).unwrap();
+    let (_, wrong) = html.split_once("Refused, although the book answers").unwrap();
+    assert!(wrong.contains("Who answers with a horn?"), "{html}");
+    assert!(!html.contains("Answered, although"), "{html}");
+    assert!(html.contains("first token, p95"), "{html}");
+
     let client = database::client(&url).await;
     let rows = database::count(&client, "select count(*) from interaction_logs").await;
     assert_eq!(rows, 0, "the log is for the questions of readers");

@@ -316,7 +316,7 @@ async fn a_report_needs_a_database_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_readers_think_of_their_answers_is_counted() {
+async fn what_readers_think_of_their_answers_is_told_by_heading() {
     let desk = Desk::new().await;
     let env =
         desk.env.clone().with("INTERNAL_API_KEY", "k").with("LLM_PROVIDER", "extractive");
@@ -333,6 +333,24 @@ async fn what_readers_think_of_their_answers_is_counted() {
     let down = json!({ "kind": "negative", "reason": "too short" });
     let said = support::call(&router, "POST", &path, &key, down).await;
     assert_eq!(said.status, 204, "{}", said.text);
-    assert_eq!(desk.report(&[]).await["feedback"], json!({ "negative": 1 }));
-    assert!(desk.text(&[]).await.contains("Feedback\n     1  negative"));
+    let report = desk.report(&[]).await;
+    assert_eq!(report["feedback"], json!({ "negative": 1 }));
+    assert_eq!(report["totals"]["unresolved"], 1);
+    assert_eq!(
+        report["opinions"],
+        json!([{ "heading": "Keeping a light > Fog", "negative": 1, "positive": 0,
+            "reasons": [{ "kind": "negative", "words": "too short" }] }])
+    );
+    let gap = &report["gaps"][0];
+    assert_eq!(gap["heading"], "Keeping a light > Fog");
+    assert_eq!((&gap["unresolved"], &gap["disliked"]), (&json!(1), &json!(1)));
+    let file = desk.folder.path().join("report.html");
+    let text = desk.text(&["--html", file.to_str().unwrap()]).await;
+    assert!(text.contains("Feedback\n     1  negative"), "{text}");
+    let by_heading = "     1 negative, 0 positive  Keeping a light > Fog\n          negative: \
+                      too short\n";
+    assert!(text.contains(by_heading), "{text}");
+    let html = fs::read_to_string(file).unwrap();
+    assert!(html.contains("<td><div>negative: too short</div></td>"), "{html}");
+    assert!(html.contains("Unresolved questions by nearest heading"), "{html}");
 }

@@ -33,11 +33,11 @@ pub enum Cell {
 /// Height of a bar with the space below it, in the units of the drawing.
 const ROW: usize = 24;
 /// Where bars begin: the labels stand before.
-const LABELS: usize = 230;
+const LABELS: usize = 250;
 /// The longest bar.
 const LONGEST: usize = 360;
-/// Characters of a label that fit before the bars.
-const LABEL_CHARS: usize = 34;
+/// The width of a label that fits before the bars.
+const LABEL_WIDTH: f64 = 240.0;
 
 impl Page {
     /// An empty page.
@@ -116,8 +116,9 @@ impl Page {
                         write!(self.body, "<td class=\"n\">{}</td>", escape(text))
                     }
                     Cell::Lines(lines) => {
-                        let lines: Vec<_> = lines.iter().map(|it| escape(it)).collect();
-                        write!(self.body, "<td>{}</td>", lines.join("<br>"))
+                        let line = |it: &String| format!("<div>{}</div>", escape(it));
+                        let lines: String = lines.iter().map(line).collect();
+                        write!(self.body, "<td>{lines}</td>")
                     }
                 }
                 .ok();
@@ -145,12 +146,32 @@ pub fn score(value: f64) -> String {
     format!("{value:.3}")
 }
 
+/// As much of a label as fits, whatever its script.
 fn shortened(label: &str) -> String {
-    if label.chars().count() <= LABEL_CHARS {
+    let fitting = |width: f64| {
+        let mut left = width;
+        let fits = move |c: &char| {
+            left -= advance(*c);
+            left >= 0.0
+        };
+        label.chars().take_while(fits).collect::<String>()
+    };
+    if fitting(LABEL_WIDTH) == label {
         return label.to_owned();
     }
-    let kept: String = label.chars().take(LABEL_CHARS - 1).collect();
-    kept + "…"
+    fitting(LABEL_WIDTH - advance('…')).trim_end().to_owned() + "…"
+}
+
+/// About how wide a character of 12 pixels is; rather too much than too little.
+fn advance(c: char) -> f64 {
+    match c {
+        // Hangul, kana, ideographs, pictures.
+        '\u{1100}'.. => 12.5,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 11.0,
+        _ if c.is_uppercase() => 8.5,
+        _ if c.is_alphanumeric() => 7.0,
+        _ => 6.0,
+    }
 }
 
 /// `text` as HTML shows it, in an attribute too. Control characters, which HTML cannot hold,
@@ -180,18 +201,19 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 dl { display: flex; flex-wrap: wrap; gap: .6rem }
 dl div { border: 1px solid #8885; border-radius: .4rem; padding: .4rem .8rem }
 dt { font-size: .85rem; opacity: .75 } dd { font-size: 1.25rem; margin: 0 }
-figure { margin: 1rem 0 } figcaption { font-size: .9rem; opacity: .8 }
-svg { width: 100%; max-width: 46rem; height: auto }
+figure { margin: 1rem 0; overflow-x: auto } figcaption { font-size: .9rem; opacity: .8 }
+svg { width: 100%; min-width: 40rem; max-width: 46rem; height: auto }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor } svg .l { text-anchor: end }
 .s0 { fill: var(--a) } .s1 { fill: var(--b) } .s2 { fill: var(--c) } .s3 { fill: var(--d) }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem }
 th, td { border-bottom: 1px solid #8884; padding: .3rem .6rem; text-align: left; vertical-align: top }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
+td div { padding-left: 1em; text-indent: -1em } td div + div { margin-top: .25rem }
 ";
 
 #[cfg(test)]
 mod tests {
-    use super::{Bar, Cell, Page};
+    use super::{Bar, Cell, LABEL_WIDTH, Page, advance, shortened};
 
     #[test]
     fn words_of_readers_stay_words() {
@@ -208,6 +230,22 @@ mod tests {
         let html = page.finish();
         assert!(!html.contains("<script") && !html.contains('\u{1}'), "{html}");
         assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)"));
+    }
+
+    #[test]
+    fn a_label_is_cut_where_the_bars_begin_in_any_script() {
+        for label in
+            ["Settings", "Deploying to Vercel > 2. The book", "所有权与借用的规则"]
+        {
+            assert_eq!(shortened(label), label);
+        }
+        for label in ["W", "n", "所", "द", "T"].map(|it| it.repeat(60)) {
+            let cut = shortened(&label);
+            assert!(
+                cut.ends_with('…')
+                    && cut.chars().map(advance).sum::<f64>() <= LABEL_WIDTH
+            );
+        }
     }
 
     #[test]

@@ -140,14 +140,22 @@ impl Citer {
         let ends_sentence = matches!(next, '.' | ',' | ';' | '!' | '?')
             && self.text.ends_with(|c: char| c.is_alphanumeric() || c == ']' || c == ')');
         tail.ends_with(['[', '【'])
+            // At the start of a line a fence or a definition may begin.
+            || (self.is_at_line_start() && !next.is_alphanumeric() && !next.is_whitespace())
             || !(next.is_whitespace()
                 || self.text.is_empty()
                 || self.text.ends_with(char::is_whitespace)
                 || (ends_sentence && !self.text.ends_with(['w', 'W'])))
     }
 
+    fn is_at_line_start(&self) -> bool {
+        let text = self.text.trim_end_matches([' ', '\t']);
+        text.is_empty() || text.ends_with('\n')
+    }
+
     fn emit(&mut self, c: char) {
-        if mem::take(&mut self.has_gap) && self.needs_seam(c) {
+        let is_indent = matches!(c, ' ' | '\t') && self.is_at_line_start();
+        if !is_indent && mem::take(&mut self.has_gap) && self.needs_seam(c) {
             self.text.push(SEAM);
         }
         self.text.push(c);
@@ -183,6 +191,9 @@ mod tests {
             ("A [link](x) and [ ] a box.", "A [link](x) and [ ] a box.", vec![]),
             ("Open [1", "Open [1", vec![]),
             ("Nested [1[9]2] [[9]99]", "Nested [1·2] [·99]", vec![]),
+            // At the start of a line what follows could begin something.
+            ("[9] So.\n[9]```\n[9] ```", " So.\n·```\n ·```", vec![]),
+            ("【9】[x]: y", "·[x]: y", vec![]),
         ] {
             assert_eq!(cited(&[given], 3), (kept.to_owned(), numbers), "{given}");
         }

@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{code::Piece, sources::Citable};
+use super::{
+    code::Piece,
+    links::{Allowed, Links},
+    sources::Citable,
+};
 use crate::retrieval::Book;
 
 /// Passages that are shown with what stands around their quote; of the others the quote alone.
@@ -168,8 +172,18 @@ pub(super) fn refusal(citable: &[Citable], book: &Book) -> String {
     text
 }
 
+/// The breadcrumb, which leads to its section and nowhere else: a title is plain text, but may
+/// be written like a link.
 fn title(title: &str, url: Option<&str>) -> String {
-    let title = defused(title);
+    let mut links = Links::new(Allowed::default());
+    let plain = links.push(title) + &links.finish();
+    let mut title = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        if matches!(c, '[' | ']' | '<' | '\\') {
+            title.push('\\');
+        }
+        title.push(c);
+    }
     match url {
         Some(url) => format!("[{title}]({url})"),
         None => title,

@@ -1,9 +1,6 @@
 //! Everything about a question that is looked up before its answer begins.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -20,15 +17,12 @@ use crate::{
         store::{self, Turn},
     },
     llm::Usage,
-    retrieval::{Found, Hit, Mode, Query, tokens::Tokeniser},
+    retrieval::{self, Found, Hit, Mode, Query, tokens::Tokeniser},
 };
 
 /// Passages that are looked at for one answer; how many of them reach the model is the
 /// prompt's business.
 const PASSAGES: usize = 16;
-
-/// The best passages in which the question's words are looked for.
-const COVERING: usize = 5;
 
 /// Characters of earlier turns that a model is given, about 2,000 tokens.
 const MEMORY_CHARS: usize = 8000;
@@ -51,6 +45,9 @@ pub(super) struct Question {
     pub selection: Option<(String, Option<Hit>)>,
     /// Earlier turns, oldest first.
     pub turns: Vec<Turn>,
+    /// What was searched for, and how the book's words are compared.
+    searched: Query,
+    pub tokeniser: Tokeniser,
     pub hits: Vec<Hit>,
     pub degraded: Vec<&'static str>,
     /// What condensing a follow-up has cost.
@@ -107,6 +104,8 @@ pub(super) async fn prepare(app: &App, call: &Call, ask: Ask) -> Result<Question
         rules,
         selection: ask.selection.map(|text| (text, None)),
         turns: ask.history,
+        searched: Query::default(),
+        tokeniser: Tokeniser::default(),
         hits: Vec::new(),
         degraded: Vec::new(),
         condensing: Usage::default(),
@@ -222,9 +221,11 @@ impl Question {
             Query { top_k: PASSAGES, deadline: Some(self.deadline), ..Query::default() };
         (query.text, query.history) = self.search_terms(app).await?;
         let found = tokio::time::timeout_at(deadline, book.find(&query));
-        let Found { hits, degraded, book_version, .. } =
+        let Found { hits, degraded, book_version, tokeniser, .. } =
             found.await.map_err(|_| Error::Timeout)??;
         self.hits = hits;
+        self.tokeniser = tokeniser;
+        self.searched = query.clone();
         self.book_version = book_version;
         self.is_searched = true;
         self.degraded.extend(degraded);
@@ -254,20 +255,16 @@ impl Question {
         Ok((self.text.clone(), earlier.map(|it| it.text.clone()).collect()))
     }
 
-    /// Whether too few of the question's words occur in the best passages: `MIN_COVERAGE`, a
-    /// share from 0 (off, the default: a word that the book does not use is no proof) to 1.
+    /// Whether too few of the words that were searched for occur in the best passages:
+    /// `MIN_COVERAGE`, a share from 0 (off, the default: a word that the book does not use is
+    /// no proof) to 1.
     pub(super) fn is_poorly_covered(&self, env: &Env) -> Result<bool> {
         let least: f64 = env.parse("MIN_COVERAGE", 0.0)?;
         if least <= 0.0 || self.selection.is_some() {
             return Ok(false);
         }
-        let tokens = Tokeniser::new("eng");
-        let asked: HashSet<String> = tokens.tokens(&self.text).into_iter().collect();
-        let best = self.hits.iter().take(COVERING);
-        let found: HashSet<String> =
-            best.flat_map(|it| tokens.tokens(&it.passage.indexed_text())).collect();
-        let covered = asked.intersection(&found).count();
-        Ok(!asked.is_empty() && (covered as f64) < least * asked.len() as f64)
+        let covered = retrieval::coverage(&self.searched, &self.hits, self.tokeniser);
+        Ok(covered.is_some_and(|it| it < least))
     }
 
     /// Whether the database answered when it was asked for memory.

@@ -236,7 +236,14 @@ mod tests {
                 "<div>\n```\n![x](//evil.example)\n\n![x](//evil.example)",
                 "\n```\n![x](//evil.example)\n\n![x](//evil.example)",
             ),
-            ("[x](https://evil.example/`a`)", "[x]`a`)"),
+            ("[9]<b>\n```\n<img src=//evil.example>", "\n```\n<img src=//evil.example>"),
+            (
+                "<b x=1>```\na\n```\n![x](//evil.example)",
+                "·```\na\n```\n![x](//evil.example)",
+            ),
+            ("\\[9]`![x](//evil.example)`", "\\·`![x](//evil.example)`"),
+            ("【9】[r]: //evil.example", "·[r]\\: //evil.example"),
+            ("[x](https://evil.example/`a`)", r"[x]\((link removed)`a`)"),
         ] {
             assert_eq!(through(&[given]), kept, "{given}");
         }
@@ -245,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_outcome_does_not_depend_on_the_cuts(
-            text in r"([a-c \n`~<>()\[\]:!\\]|```|\[[0-9]\]|https://evil\.example|//evil|<img |\]\(|NOT_IN_THE_BOOK|_){0,24}",
+            text in r"([a-c \n`~<>()\[\]:!&\\]|【9】|<b x=1>|```|\[[0-9]\]|https://evil\.example|//evil|<img |\]\(|NOT_IN_THE_BOOK|_){0,24}",
             at in 0usize..90,
         ) {
             let at = at.min(text.len());

@@ -1,6 +1,6 @@
 //! Passages that follow each other on a page, read as one.
 
-use crate::retrieval::{Hit, Passage, Quote};
+use crate::retrieval::{Hit, Passage, Quote, tokens::Tokeniser};
 
 /// White space between two passages that still makes them neighbours, in code points.
 const GAP: u32 = 4;
@@ -8,11 +8,13 @@ const GAP: u32 = 4;
 /// One passage, or several that touch, in the order of the page.
 pub(super) struct Stretch {
     parts: Vec<Hit>,
+    tokeniser: Tokeniser,
 }
 
 impl Stretch {
-    pub(super) fn new(hit: Hit) -> Self {
-        Self { parts: vec![hit] }
+    /// `tokeniser` is the book's.
+    pub(super) fn new(hit: Hit, tokeniser: Tokeniser) -> Self {
+        Self { parts: vec![hit], tokeniser }
     }
 
     /// How many passages it is made of.
@@ -56,10 +58,11 @@ impl Stretch {
         texts.join("\n\n")
     }
 
-    /// The part that carries a claim, and its words for it.
+    /// The part that carries a claim, and its words for it: `None` only when the first part
+    /// has no words at all.
     pub(super) fn quote(&self, claim: &str) -> (&Hit, Option<Quote>) {
-        let quoted =
-            self.parts.iter().filter_map(|it| Some((it, it.passage.quote(claim)?)));
+        let quote = |it: &Passage| it.quote(claim, self.tokeniser);
+        let quoted = self.parts.iter().filter_map(|it| Some((it, quote(&it.passage)?)));
         let best = quoted.max_by_key(|(hit, quote)| {
             (quote.shared, std::cmp::Reverse(hit.passage.start))
         });

@@ -5,6 +5,7 @@
 
 pub mod bm25;
 mod book;
+mod coverage;
 pub mod embed;
 pub mod fuse;
 pub mod passage;
@@ -22,10 +23,12 @@ use uuid::Uuid;
 
 pub use self::{
     book::{Book, Retriever},
+    coverage::coverage,
     passage::Passage,
     quote::{LONGEST as LONGEST_QUOTE, Quote},
 };
 
+use self::tokens::Tokeniser;
 use crate::{Error, Result};
 
 /// What to look for.
@@ -107,6 +110,8 @@ pub struct Found {
     /// The version of the book that was searched; `None` for a collection that Lectern did
     /// not write.
     pub book_version: Option<String>,
+    /// How words of the book that was searched are compared.
+    pub tokeniser: Tokeniser,
     /// Milliseconds for embedding the question.
     pub embed_ms: u64,
     /// Milliseconds for searching.

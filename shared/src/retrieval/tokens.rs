@@ -20,8 +20,9 @@ const LONGEST: usize = 64;
 ///    overlapping bigrams of characters. The script decides, not the language of the book,
 ///    so that a book in two languages is searched in both.
 /// 4. Words are lower-cased, English stop words dropped, the rest stemmed (Snowball).
+#[derive(Clone, Copy, Debug)]
 pub struct Tokeniser {
-    stemmer: Option<Stemmer>,
+    stemming: Option<Algorithm>,
     drops_stop_words: bool,
 }
 
@@ -29,14 +30,11 @@ impl Tokeniser {
     /// `language` is an ISO 639-3 code, as `whatlang` prints it. One for which Snowball has
     /// no algorithm (`hin`, `cmn`, anything unknown) is not stemmed.
     pub fn new(language: &str) -> Self {
-        Self {
-            stemmer: algorithm(language).map(Stemmer::create),
-            drops_stop_words: language == "eng",
-        }
+        Self { stemming: algorithm(language), drops_stop_words: language == "eng" }
     }
 
     /// The tokens in the order of the text, with repeats. Takes time linear in the text.
-    pub fn tokens(&self, text: &str) -> Vec<String> {
+    pub fn tokens(self, text: &str) -> Vec<String> {
         let mut run =
             Run { tokeniser: self, word: Vec::new(), unspaced: None, out: Vec::new() };
         for c in text.chars().filter(|c| !is_invisible(*c)).nfkc() {
@@ -46,13 +44,13 @@ impl Tokeniser {
         run.out
     }
 
-    fn emit(&self, word: &[char], out: &mut Vec<String>) {
+    fn emit(self, word: &[char], out: &mut Vec<String>) {
         let word = word.iter().collect::<String>().to_lowercase();
         if self.drops_stop_words && is_stop_word(&word) {
             return;
         }
-        let stem = match &self.stemmer {
-            Some(stemmer) => stemmer.stem(&word).into_owned(),
+        let stem = match self.stemming {
+            Some(algorithm) => Stemmer::create(algorithm).stem(&word).into_owned(),
             None => word,
         };
         if !stem.is_empty() {
@@ -61,16 +59,23 @@ impl Tokeniser {
     }
 }
 
+/// English, for a collection that does not say which language it is in.
+impl Default for Tokeniser {
+    fn default() -> Self {
+        Self::new("eng")
+    }
+}
+
 /// The run of characters that is being read: a word, or unspaced text, never both.
-struct Run<'a> {
-    tokeniser: &'a Tokeniser,
+struct Run {
+    tokeniser: Tokeniser,
     word: Vec<char>,
     /// The last character of unspaced text, and whether it already is part of a bigram.
     unspaced: Option<(char, bool)>,
     out: Vec<String>,
 }
 
-impl Run<'_> {
+impl Run {
     fn push(&mut self, c: char) {
         if is_optional_mark(c) {
             return;

@@ -1,9 +1,11 @@
 //! The book in Qdrant and on the shelf: a small book of our own, and what is asked of it.
 
 mod embedding;
+mod evidence;
 mod outages;
 mod publishing;
 mod ranking;
+mod sets;
 
 use std::path::Path;
 

@@ -1,23 +1,12 @@
 //! Both legs of Qdrant, and one order wherever the book lies.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use qdrant_client::qdrant::{DeleteCollectionBuilder, QueryPoints};
-use shared::{
-    config::Env,
-    retrieval::{
-        Filter, Leg, Mode, fuse, passage,
-        qdrant::{Collection, Settings},
-        shelf::Shelf,
-    },
-};
+use qdrant_client::qdrant::QueryPoints;
+use shared::retrieval::{Filter, Leg, passage, qdrant::Collection, shelf::Shelf};
 use tools::ingest::collection::publish;
-use uuid::Uuid;
 
-use super::{
-    Book, QUESTIONS, asked, book_at, book_of, find, foreign, passage, published, settings,
-};
-use crate::support::embeddings;
+use super::{Book, QUESTIONS, asked, book_at, foreign, published, settings};
 
 #[tokio::test]
 async fn both_legs_go_out_in_one_request_each_with_the_filter() {
@@ -103,67 +92,6 @@ fn alike(there: &Leg, here: &Leg, what: &str) {
 }
 
 #[tokio::test]
-async fn one_ranking_comes_out_of_both_indexes() {
-    let book = book_at("0123456789abcdef", true);
-    let (qdrant, _) = published(&book).await;
-    let vectors = embeddings::Fake::start();
-    let shelf = Env::from([("EMBEDDING_MODEL", "words")])
-        .with("EMBEDDING_BASE_URL", &vectors.url())
-        .with("BOOK_SHELF", book.shelf());
-    let both = shelf.clone().with("QDRANT_URL", &qdrant.url());
-    for question in QUESTIONS {
-        let mut rankings = Vec::new();
-        for env in [&shelf, &both] {
-            let found = find(env, question, Mode::Hybrid).await.unwrap();
-            assert!(found.degraded.is_empty(), "{question}");
-            let hits = found.hits.iter();
-            rankings.push(hits.map(|it| (it.passage.id, it.score)).collect::<Vec<_>>());
-        }
-        assert_eq!(rankings[0], rankings[1], "{question}");
-    }
-}
-
-/// One JSON object a line.
-fn lines(file: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(file).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// `QUESTION_SETS=set:other cargo test -p tests every_question_of_a_set -- --ignored`: folders
-/// with `docs.jsonl` (`id`, `title`, `text`) and `queries.jsonl` (`text`).
-#[tokio::test]
-#[ignore = "needs the folders of question sets in QUESTION_SETS"]
-async fn every_question_of_a_set_is_ranked_alike() {
-    let env = Env::process();
-    for set in env.get("QUESTION_SETS").expect("QUESTION_SETS names folders").split(':') {
-        let docs = lines(&Path::new(set).join("docs.jsonl"));
-        let text =
-            |it: &serde_json::Value, key: &str| it[key].as_str().unwrap().to_owned();
-        let passages = docs
-            .iter()
-            .map(|it| passage((&text(it, "id"), &text(it, "title"), &text(it, "text"))));
-        let book = book_of(passages.collect(), "0123456789abcdef", true);
-        let (_qdrant, collection) = published(&book).await;
-        let shelf = Shelf::open(Path::new(book.shelf())).unwrap();
-        let all = Filter::default();
-        for query in lines(&Path::new(set).join("queries.jsonl")) {
-            let question = text(&query, "text");
-            let (dense, sparse) = asked(&question);
-            let deep = 50 + fuse::SLACK;
-            let there = collection.legs(Some(&dense), &sparse, &all, deep).await.unwrap();
-            let settled = |leg| fuse::settle(leg, 50);
-            alike(
-                &settled(there.dense),
-                &settled(shelf.dense(&dense, &all, deep)),
-                &question,
-            );
-            let here = settled(shelf.lexical(&sparse, &all, deep));
-            alike(&settled(there.lexical), &here, &question);
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_version_switched_between_two_questions_is_named_with_its_passages() {
     let old = book_at("0123456789abcdef", true);
     let (qdrant, collection) = published(&old).await;
@@ -216,27 +144,4 @@ async fn a_collection_of_somebody_else_is_read_by_meaning_and_never_written() {
 #[test]
 fn prefixes_in_the_payload_are_the_ones_that_a_filter_asks_for() {
     assert!(passage::prefixes("sea/fog.md").contains(&"sea".to_owned()));
-}
-
-/// Against a real server, when `QDRANT_URL` names one: a collection of a random name, which
-/// is removed at the end.
-#[tokio::test]
-async fn a_real_server_ranks_as_the_shelf_does() {
-    let process = Env::process();
-    if process.get("QDRANT_URL").is_none() {
-        return;
-    }
-    let name = format!("lectern-test-{}", Uuid::now_v7().simple());
-    let env = process.with("QDRANT_COLLECTION", &name);
-    let book = book_at("0123456789abcdef", true);
-    let outcome = publish(&env, &book.header, &book.entries).await;
-    if outcome.is_ok() {
-        agree(&book, &Collection::from_env(&env).unwrap()).await;
-    }
-    let settings = Settings::from_env(&env).unwrap();
-    let timeout = Duration::from_secs(10);
-    let client = settings.client(timeout, timeout).unwrap();
-    let made = format!("{name}-0123456789abcdef");
-    client.delete_collection(DeleteCollectionBuilder::new(made)).await.unwrap();
-    outcome.unwrap();
 }

@@ -47,12 +47,17 @@ pub(crate) async fn shelf() -> String {
 
 /// Ingests a folder of English pages, for their words alone.
 pub(crate) async fn ingest(pages: &Path, shelf: &Path) {
+    ingest_in("eng", pages, shelf).await;
+}
+
+/// Ingests a folder of pages in a language (ISO 639-3), for their words alone.
+pub(crate) async fn ingest_in(language: &str, pages: &Path, shelf: &Path) {
     let job = Job {
         from: pages.to_owned(),
         shelf: shelf.to_owned(),
         to: Target::Shelf,
         source: ingest::SOURCE.to_owned(),
-        language: Some("eng".to_owned()),
+        language: Some(language.to_owned()),
         dry_run: false,
         kind: None,
         allow_missing_includes: false,

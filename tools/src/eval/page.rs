@@ -31,6 +31,7 @@ pub(super) fn html(results: &Results, compared: &Compared) -> String {
     rankings(&mut page, results);
     difference(&mut page, compared);
     ranks(&mut page, results);
+    answers(&mut page, results);
     worst(&mut page, results);
     if !results.missing.is_empty() {
         page.heading("Labels that are not in the book");
@@ -52,6 +53,7 @@ fn tiles(page: &mut Page, results: &Results) {
     let Some(answers) = &results.answers else { return page.tiles(&tiles) };
     tiles.extend(answers.shares.iter().map(|(name, it)| (name.as_str(), score(*it))));
     tiles.push(("model", answers.model.clone()));
+    tiles.push(("answers", answers.asked.to_string()));
     tiles.push(("failed", answers.failed.to_string()));
     tiles.push(("input tokens", answers.input_tokens.to_string()));
     tiles.push(("output tokens", answers.output_tokens.to_string()));
@@ -131,6 +133,50 @@ fn ranks(page: &mut Page, results: &Results) {
     ));
     page.heading("Where the first relevant page stood");
     page.bars("Questions by place", &bars, ranks.len() as f64);
+}
+
+/// What the answers are worth, how long they took, and which were wrong about the book.
+fn answers(page: &mut Page, results: &Results) {
+    let Some(answers) = &results.answers else { return };
+    page.heading("Answers");
+    let share = |(name, value): (&String, &f64)| Bar {
+        label: name.clone(),
+        value: *value,
+        text: score(*value),
+        series: 0,
+    };
+    let bars: Vec<Bar> = answers.shares.iter().map(share).collect();
+    page.bars("Shares of the answers", &bars, 1.0);
+    let most = results.took.values().max().copied().unwrap_or_default();
+    let time = |(name, ms): (&String, &u64)| Bar {
+        label: name.replace('_', " ").replace(" ms ", ", "),
+        value: *ms as f64,
+        text: format!("{ms} ms"),
+        series: 1,
+    };
+    let bars: Vec<Bar> = results.took.iter().map(time).collect();
+    page.bars("Times, in the middle and at 95 %", &bars, most as f64);
+    for (service, count) in &answers.degraded {
+        page.paragraph(&format!("{service} was down during {count} answers."));
+    }
+    for (heading, answerable, refused) in [
+        ("Refused, although the book answers", true, true),
+        ("Answered, although the book does not", false, false),
+    ] {
+        let is_wrong = |it: &&PerQuestion| {
+            let answer = it.answer.as_ref().filter(|it| it.error.is_none());
+            it.answerable == Some(answerable)
+                && answer.is_some_and(|it| it.refused == refused)
+        };
+        let cells =
+            |it: &PerQuestion| [&it.id, &it.text].map(|it| Cell::Text(it.clone())).into();
+        let wrong = results.per_question.iter().filter(is_wrong).take(WORST);
+        let rows: Vec<Vec<Cell>> = wrong.map(cells).collect();
+        if !rows.is_empty() {
+            page.paragraph(&format!("{heading}:"));
+            page.table(&["id", "question"], &rows);
+        }
+    }
 }
 
 fn bar(label: String, count: usize) -> Bar {

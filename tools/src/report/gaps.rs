@@ -1,11 +1,12 @@
-//! Where the book has gaps: questions that it did not answer well, by the nearest heading.
+//! Where the book has gaps: what heading is nearest to the questions that it did not answer
+//! well, and to those whose readers said what they think.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use shared::{
     App,
     config::Env,
-    retrieval::{Mode, Query, shelf::Place, tokens::Tokeniser},
+    retrieval::{self, Mode, Query, shelf::Place},
 };
 
 use super::{log::Row, tally};
@@ -27,13 +28,13 @@ pub(super) enum Kind {
     LowScore,
 }
 
-/// A row that is a gap.
+/// A row that is a gap, or has feedback.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     /// The place of the row.
     pub row: usize,
-    /// Why.
-    pub kind: Kind,
+    /// Why; `None` when it was answered well, as far as the log can tell.
+    pub kind: Option<Kind>,
     /// The breadcrumb of the nearest passage; `None` when nothing is near.
     pub heading: Option<String>,
 }
@@ -51,7 +52,7 @@ pub(super) struct Limits {
 #[derive(Clone, Default)]
 struct Asked {
     heading: Option<String>,
-    /// `None` when the question has no words of its own, or its language is unknown.
+    /// `None` when the question has no words of its own.
     coverage: Option<f64>,
 }
 
@@ -65,27 +66,33 @@ pub(super) async fn find(
     let mut book = Again::new(env);
     let mut gaps = Vec::new();
     for (at, row) in rows.iter().enumerate().rev() {
-        if row.error.is_some() || row.question.trim().is_empty() {
+        if row.question.trim().is_empty() {
             continue;
         }
+        let is_judged = row.feedback.is_some();
         let known = match (row.is_refused(), row.is_unsupported()) {
+            _ if row.error.is_some() => None,
             (true, _) => Some(Kind::Refused),
             (_, true) => Some(Kind::Unsupported),
             _ => row.score.filter(|it| *it < limits.score).map(|_| Kind::LowScore),
         };
         let near = row.cited.as_deref().or_else(|| row.nearest());
-        let asked = match (known, near) {
-            (Some(_), Some(_)) => Asked::default(),
-            (None, _) if book.words.is_none() => Asked::default(),
-            _ => {
-                book.ask(&row.question, before[at].map(|it| rows[it].question.as_str()))
-                    .await
-            }
+        // A book in Qdrant is not asked for every row.
+        let wants_coverage = known.is_none() && row.error.is_none() && book.has_shelf;
+        let wants_heading = near.is_none() && (known.is_some() || is_judged);
+        let asked = if wants_coverage || wants_heading {
+            let previous = before[at].map(|it| rows[it].question.as_str());
+            book.ask(&row.question, previous).await
+        } else {
+            Asked::default()
         };
-        let is_low = asked.coverage.is_some_and(|it| it < limits.coverage);
-        let Some(kind) = known.or(is_low.then_some(Kind::LowScore)) else { continue };
-        let heading = near.map(str::to_owned).or(asked.heading);
-        gaps.push(Gap { row: at, kind, heading });
+        let covered = asked.coverage.filter(|_| wants_coverage);
+        let is_low = covered.is_some_and(|it| it < limits.coverage);
+        let kind = known.or(is_low.then_some(Kind::LowScore));
+        if kind.is_some() || is_judged {
+            let heading = near.map(str::to_owned).or(asked.heading);
+            gaps.push(Gap { row: at, kind, heading });
+        }
     }
     gaps.reverse();
     (gaps, book.notes)
@@ -101,7 +108,7 @@ fn previous(rows: &[Row]) -> Vec<Option<usize>> {
 /// The book, asked by words alone: it costs nothing and needs no key.
 struct Again {
     app: App,
-    words: Option<Tokeniser>,
+    has_shelf: bool,
     seen: HashMap<(String, Option<String>), Asked>,
     is_down: bool,
     notes: Vec<String>,
@@ -110,10 +117,9 @@ struct Again {
 impl Again {
     fn new(env: &Env) -> Self {
         let place = Place::from_env(env);
-        let shelf = place.exists().then(|| place.current().ok()).flatten();
         Self {
             app: App::new(env.clone().with("EMBEDDING_PROVIDER", "none")),
-            words: shelf.map(|it| Tokeniser::new(&it.header().language)),
+            has_shelf: place.exists() && place.current().is_ok(),
             seen: HashMap::new(),
             is_down: false,
             notes: Vec::new(),
@@ -150,7 +156,7 @@ impl Again {
     }
 
     async fn look(&self, question: &str, before: Option<&str>) -> Outcome<Asked> {
-        if self.words.is_none() && self.app.env().get("QDRANT_URL").is_none() {
+        if !self.has_shelf && self.app.env().get("QDRANT_URL").is_none() {
             return Err("there is no shelf".into());
         }
         let query = Query {
@@ -160,18 +166,10 @@ impl Again {
             mode: Mode::Lexical,
             ..Query::default()
         };
-        let hits = self.app.book().await?.find(&query).await?.hits;
-        let coverage = self.words.as_ref().and_then(|words| {
-            let wanted: HashSet<String> = words.tokens(question).into_iter().collect();
-            let found: HashSet<String> = hits
-                .iter()
-                .flat_map(|it| words.tokens(&it.passage.indexed_text()))
-                .collect();
-            let covered = wanted.intersection(&found).count() as f64;
-            (!wanted.is_empty()).then(|| covered / wanted.len() as f64)
-        });
+        let found = self.app.book().await?.find(&query).await?;
+        let coverage = retrieval::coverage(&query, &found.hits, found.tokeniser);
         let heading =
-            hits.into_iter().map(|it| it.passage.title).find(|it| !it.is_empty());
+            found.hits.into_iter().map(|it| it.passage.title).find(|it| !it.is_empty());
         Ok(Asked { heading, coverage })
     }
 }

@@ -27,12 +27,21 @@ pub(super) struct Row {
     pub cited: Option<String>,
     /// The best score among the cited passages.
     pub score: Option<f64>,
-    /// What the reader thought of it: `positive` or `negative`.
-    pub feedback: Option<String>,
+    /// What the reader thought of it.
+    pub feedback: Option<Feedback>,
     /// `usage` as in the contract.
     pub usage: Value,
     /// `degraded`, `refused`, `unsupported`, `reason`, …
     pub metadata: Value,
+}
+
+/// What a reader thought of an answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Feedback {
+    /// `positive` or `negative`.
+    pub kind: String,
+    /// Why, in the reader's words.
+    pub reason: Option<String>,
 }
 
 /// Every row of the last `seconds`, oldest first.
@@ -47,11 +56,12 @@ pub(super) async fn read(db: &Pool, seconds: f64) -> shared::Result<Vec<Row>> {
                    response_time_ms::int4, first_token_ms::int4, agent_model::text,
                    error_code::text, sources #>> '{0,title}',
                    jsonb_path_query_array(sources, '$[*].score')::text,
-                   usage::text, metadata::text,
-                   (select kind from feedback where message_id = interaction_logs.id)
+                   usage::text, metadata::text, feedback.kind::text,
+                   feedback.reason::text
                  from interaction_logs
+                 left join feedback on feedback.message_id = interaction_logs.id
                  where request_timestamp >= now() - make_interval(secs => $1)
-                 order by request_timestamp, id",
+                 order by request_timestamp, interaction_logs.id",
                 &[(&seconds, Type::FLOAT8)],
             )
             .await?;
@@ -76,7 +86,9 @@ pub(super) async fn read(db: &Pool, seconds: f64) -> shared::Result<Vec<Row>> {
             score: scores.iter().filter_map(Value::as_f64).reduce(f64::max),
             usage: json(10),
             metadata: json(11),
-            feedback: row.get(12),
+            feedback: row
+                .get::<_, Option<String>>(12)
+                .map(|kind| Feedback { kind, reason: row.get(13) }),
         }
     };
     Ok(rows.await?.iter().map(read).collect())
@@ -91,6 +103,16 @@ impl Row {
     /// Whether the answer was given without a source that held.
     pub(super) fn is_unsupported(&self) -> bool {
         self.metadata["unsupported"] == true
+    }
+
+    /// Whether the reader said that the answer was no good.
+    pub(super) fn is_disliked(&self) -> bool {
+        self.feedback.as_ref().is_some_and(|it| it.kind == "negative")
+    }
+
+    /// Whether the question is still open for the reader who asked it.
+    pub(super) fn is_unresolved(&self) -> bool {
+        self.is_refused() || self.is_unsupported() || self.is_disliked()
     }
 
     /// Why there was no answer, in the log's word.

@@ -1,10 +1,11 @@
 //! `lectern report`: what readers ask, what the book does not answer, and what it costs.
 //!
 //! `log` reads the rows, `gaps` finds the heading that each unanswered question is nearest
-//! to, `tally` counts, `page` draws. No model is needed.
+//! to, `headings` groups, `tally` counts, `page` draws. No model is needed.
 #![expect(clippy::print_stdout, reason = "a command talks to its terminal")]
 
 mod gaps;
+mod headings;
 mod log;
 mod page;
 mod tally;
@@ -131,6 +132,8 @@ fn numbers(report: &Report) -> Vec<(&'static str, String)> {
         ("quoted without a model", totals.extractive),
         ("refused", totals.refused),
         ("unsupported", totals.unsupported),
+        ("disliked", totals.disliked),
+        ("unresolved", totals.unresolved),
         ("low score", totals.low_score),
         ("failed", totals.failed),
     ]
@@ -187,16 +190,31 @@ fn text(report: &Report, top: usize) -> String {
     if !report.gaps.is_empty() {
         out.push_str("\nGaps in the book, by nearest heading\n");
         for it in report.gaps.iter().take(top) {
-            let (refused, unsupported, low) = (it.refused, it.unsupported, it.low_score);
             writeln!(
                 out,
-                "{:>6}  {}  (refused {refused}, unsupported {unsupported}, low score {low})",
+                "{:>6}  {}  (unresolved {}: refused {}, unsupported {}, disliked {}; low score {})",
                 it.questions,
-                page::name(it)
+                page::name(it.heading.as_deref()),
+                it.unresolved,
+                it.refused,
+                it.unsupported,
+                it.disliked,
+                it.low_score
             )
             .ok();
             for asked in it.examples.iter().take(3) {
                 writeln!(out, "          {}× {}", asked.count, asked.question).ok();
+            }
+        }
+    }
+    if !report.opinions.is_empty() {
+        out.push_str("\nFeedback, by nearest heading\n");
+        for it in report.opinions.iter().take(top) {
+            let (bad, good) = (it.negative, it.positive);
+            let name = page::name(it.heading.as_deref());
+            writeln!(out, "{bad:>6} negative, {good} positive  {name}").ok();
+            for said in it.reasons.iter().take(top) {
+                writeln!(out, "          {}: {}", said.kind, said.words).ok();
             }
         }
     }

@@ -1,6 +1,9 @@
 //! `lectern report --html`.
 
-use super::tally::{Asked, Cluster, Counts, Report};
+use super::{
+    headings::{Cluster, Opinion, Reason},
+    tally::{Asked, Counts, Report},
+};
 use crate::html_report::{Bar, Cell, Page};
 
 /// Days of the plot; older ones are in the JSON.
@@ -17,25 +20,34 @@ pub(super) fn html(report: &Report) -> String {
 
     page.heading("Gaps in the book");
     page.paragraph(
-        "Questions that were refused, answered without a source that held, or answered from \
-         passages that hardly bear on them, by the nearest heading.",
+        "Questions that were refused, answered without a source that held, disliked by their \
+         reader, or answered from passages that hardly bear on them, by the nearest heading. \
+         All but the last are unresolved: still open for whoever asked.",
     );
-    let named = |it: &Cluster| (name(it).to_owned(), it.questions);
-    plot(
-        &mut page,
-        "Questions by nearest heading",
-        report.gaps.iter().map(named).collect(),
-    );
+    let open = report.gaps.iter().filter(|it| it.unresolved > 0);
+    let mut open: Vec<_> =
+        open.map(|it| (name(it.heading.as_deref()).to_owned(), it.unresolved)).collect();
+    open.sort_by_key(|it| std::cmp::Reverse(it.1));
+    plot(&mut page, "Unresolved questions by nearest heading", open);
     let head = [
         "nearest heading",
         "questions",
+        "unresolved",
         "refused",
         "unsupported",
+        "disliked",
         "low score",
         "asked often",
     ];
     let rows: Vec<_> = report.gaps.iter().map(gap).collect();
     page.table(&head, &rows);
+
+    if !report.opinions.is_empty() {
+        page.heading("What readers thought");
+        let head = ["nearest heading", "negative", "positive", "why"];
+        let rows: Vec<_> = report.opinions.iter().map(opinion).collect();
+        page.table(&head, &rows);
+    }
 
     page.heading("Asked most");
     page.paragraph(&super::seldom(report));
@@ -59,19 +71,30 @@ pub(super) fn html(report: &Report) -> String {
     page.finish()
 }
 
-/// A cluster's heading, in words.
-pub(super) fn name(cluster: &Cluster) -> &str {
-    cluster.heading.as_deref().unwrap_or("(nothing in the book is near)")
+/// A heading, in words.
+pub(super) fn name(heading: Option<&str>) -> &str {
+    heading.unwrap_or("(nothing in the book is near)")
 }
 
 fn gap(cluster: &Cluster) -> Vec<Cell> {
     let often = |it: &Asked| format!("{} ({}×)", it.question, it.count);
-    let mut cells = vec![Cell::Text(name(cluster).to_owned())];
-    let Cluster { questions, refused, unsupported, low_score, examples, .. } = cluster;
-    let counts = [questions, refused, unsupported, low_score];
+    let mut cells = vec![Cell::Text(name(cluster.heading.as_deref()).to_owned())];
+    let Cluster { questions, unresolved, refused, .. } = cluster;
+    let Cluster { unsupported, disliked, low_score, .. } = cluster;
+    let counts = [questions, unresolved, refused, unsupported, disliked, low_score];
     cells.extend(counts.map(|it| Cell::Number(it.to_string())));
-    cells.push(Cell::Lines(examples.iter().map(often).collect()));
+    cells.push(Cell::Lines(cluster.examples.iter().map(often).collect()));
     cells
+}
+
+fn opinion(opinion: &Opinion) -> Vec<Cell> {
+    let said = |it: &Reason| format!("{}: {}", it.kind, it.words);
+    vec![
+        Cell::Text(name(opinion.heading.as_deref()).to_owned()),
+        Cell::Number(opinion.negative.to_string()),
+        Cell::Number(opinion.positive.to_string()),
+        Cell::Lines(opinion.reasons.iter().map(said).collect()),
+    ]
 }
 
 fn counts_of(counts: &Counts) -> Vec<(String, usize)> {

@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     gaps::{Gap, Kind},
+    headings::{self, Cluster, Opinion},
     log::Row,
 };
 use crate::eval::metrics::percentile;
@@ -31,6 +32,8 @@ pub(super) struct Report {
     pub asked_seldom: usize,
     /// Questions that the book did not answer well, by the nearest heading.
     pub gaps: Vec<Cluster>,
+    /// What readers thought of their answers, by the nearest heading.
+    pub opinions: Vec<Opinion>,
     /// Refusals and unsupported answers, by the reason in the log.
     pub refusals: Counts,
     /// What readers thought of their answers, by its word.
@@ -71,6 +74,10 @@ pub(super) struct Totals {
     pub refused: usize,
     /// Answers without a source that held.
     pub unsupported: usize,
+    /// Answers that their reader found no good.
+    pub disliked: usize,
+    /// Refused, unsupported or disliked: still open for whoever asked.
+    pub unresolved: usize,
     /// Answers from passages that hardly bear on the question.
     pub low_score: usize,
     /// No answer, or half of one.
@@ -84,23 +91,6 @@ pub(super) struct Asked {
     pub question: String,
     /// How often.
     pub count: usize,
-}
-
-/// Questions that the book did not answer well and that point to the same place in it.
-#[derive(Debug, Default, PartialEq, Serialize)]
-pub(super) struct Cluster {
-    /// The breadcrumb of the nearest passage; `None` when nothing in the book is near.
-    pub heading: Option<String>,
-    /// How many, of all kinds.
-    pub questions: usize,
-    /// Refused.
-    pub refused: usize,
-    /// Answered without a source that held.
-    pub unsupported: usize,
-    /// Answered from passages that hardly bear on them.
-    pub low_score: usize,
-    /// The words of those that were asked often enough to be shown, most asked first.
-    pub examples: Vec<Asked>,
 }
 
 /// Milliseconds to the first word and to the end, at the middle and at 95 %.
@@ -158,6 +148,7 @@ pub(super) fn count(
     let tokens = tokens(rows);
     let (asked, asked_seldom) = most_asked(rows.iter(), shown);
     let refusals = rows.iter().filter(|it| it.is_refused() || it.is_unsupported());
+    let feedback = rows.iter().filter_map(|it| it.feedback.as_ref());
     let degraded = rows.iter().flat_map(|row| {
         let services = row.metadata["degraded"].as_array().cloned().unwrap_or_default();
         services.into_iter().filter_map(|it| it.as_str().map(str::to_owned))
@@ -171,9 +162,10 @@ pub(super) fn count(
         per_day: counted(rows.iter().map(|it| it.day.clone())),
         asked,
         asked_seldom,
-        gaps: clusters(rows, gaps, shown),
+        gaps: headings::clusters(rows, gaps, shown),
+        opinions: headings::opinions(rows, gaps),
         refusals: counted(refusals.map(|it| it.reason().to_owned())),
-        feedback: counted(rows.iter().filter_map(|it| it.feedback.clone())),
+        feedback: counted(feedback.map(|it| it.kind.clone())),
         degraded: counted(degraded),
         errors: counted(rows.iter().filter_map(|it| it.error.clone())),
         models: counted(models.map(|it| it.model.clone())),
@@ -208,14 +200,16 @@ fn totals(rows: &[Row], gaps: &[Gap]) -> Totals {
         extractive: many(&|it| it.error.is_none() && it.model == "extractive"),
         refused: many(&Row::is_refused),
         unsupported: many(&Row::is_unsupported),
-        low_score: gaps.iter().filter(|it| it.kind == Kind::LowScore).count(),
+        disliked: many(&Row::is_disliked),
+        unresolved: many(&Row::is_unresolved),
+        low_score: gaps.iter().filter(|it| it.kind == Some(Kind::LowScore)).count(),
         failed: many(&|it| it.error.is_some()),
     }
 }
 
 /// The questions that were asked most, and how many different ones are not shown because
 /// too few asked them: words that only one reader wrote may say who that was.
-fn most_asked<'a>(
+pub(super) fn most_asked<'a>(
     rows: impl Iterator<Item = &'a Row>,
     shown: Shown,
 ) -> (Vec<Asked>, usize) {
@@ -231,32 +225,6 @@ fn most_asked<'a>(
     asked.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.question.cmp(&b.question)));
     asked.truncate(shown.top);
     (asked, seldom)
-}
-
-/// The gaps by heading, the largest first.
-fn clusters(rows: &[Row], gaps: &[Gap], shown: Shown) -> Vec<Cluster> {
-    let mut by_heading: BTreeMap<Option<&str>, Vec<&Gap>> = BTreeMap::new();
-    for gap in gaps {
-        by_heading.entry(gap.heading.as_deref()).or_default().push(gap);
-    }
-    let mut clusters: Vec<Cluster> = by_heading
-        .into_iter()
-        .map(|(heading, gaps)| {
-            let of = |kind| gaps.iter().filter(|it| it.kind == kind).count();
-            Cluster {
-                heading: heading.map(str::to_owned),
-                questions: gaps.len(),
-                refused: of(Kind::Refused),
-                unsupported: of(Kind::Unsupported),
-                low_score: of(Kind::LowScore),
-                examples: most_asked(gaps.iter().map(|it| &rows[it.row]), shown).0,
-            }
-        })
-        .collect();
-    clusters.sort_by(|a, b| {
-        b.questions.cmp(&a.questions).then_with(|| a.heading.cmp(&b.heading))
-    });
-    clusters
 }
 
 fn latency(rows: &[Row]) -> Latency {
@@ -285,6 +253,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::log::Feedback;
 
     const SHOWN: Shown = Shown { min_count: 2, top: 10 };
 
@@ -304,7 +273,7 @@ mod tests {
     #[test]
     fn words_that_too_few_wrote_are_counted_and_not_shown() {
         let rows = [row("What moves?"), row("what moves"), row("Where is my key, Anna?")];
-        let gap = |row| Gap { row, kind: Kind::Refused, heading: None };
+        let gap = |row| Gap { row, kind: Some(Kind::Refused), heading: None };
         let report = count(&rows, &[gap(0), gap(1), gap(2)], None, SHOWN);
         let shown = [Asked { question: "what moves".into(), count: 2 }];
         assert_eq!(report.asked, shown);
@@ -325,6 +294,7 @@ mod tests {
                 first_ms: Some(10),
                 usage: json!({ "input_tokens": 800_000, "output_tokens": 100_000, "estimated": true }),
                 metadata: json!({ "refused": true, "reason": "model_refused" }),
+                feedback: Some(Feedback { kind: "negative".into(), reason: None }),
                 ..row("x")
             },
             Row {
@@ -348,6 +318,8 @@ mod tests {
             extractive: 1,
             refused: 1,
             unsupported: 1,
+            disliked: 1,
+            unresolved: 2,
             low_score: 0,
             failed: 1,
         };

@@ -195,6 +195,7 @@ impl Book {
             hits: self.rank(&dense, &lexical, query.top_k, |id| index.passage(id)),
             degraded: asked.degraded(),
             book_version: Some(header.book_version.clone()),
+            tokeniser: Tokeniser::new(&header.language),
             embed_ms: asked.embed_ms,
             search_ms: milliseconds(begin),
         })
@@ -227,6 +228,7 @@ impl Book {
             hits: self.rank(&found_dense, &found_lexical, query.top_k, take),
             degraded: asked.degraded(),
             book_version: legs.book_version,
+            tokeniser: nature.language.map(Tokeniser::new).unwrap_or_default(),
             embed_ms: asked.embed_ms,
             search_ms: milliseconds(begin).saturating_sub(asked.embed_ms),
         })
