@@ -13,7 +13,7 @@ use crate::support::{
     self, Reply, book,
     client::Events,
     database,
-    model::{Fake, Step},
+    model::{Fake, Reply as Said, Step},
 };
 
 const STREAM: &str = "/api/v1/chat/stream";
@@ -388,6 +388,42 @@ async fn without_the_run_log_an_answer_is_told_once() {
     let reply =
         support::call(&odd, "POST", STREAM, &[], json!({ "query_text": OIL })).await;
     assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("misconfigured")));
+}
+
+#[tokio::test]
+async fn a_retry_takes_the_place_of_the_answer_that_broke_off() {
+    let model = Fake::start();
+    let (env, _) = bundle(&model).await;
+    let here = support::router(env.clone());
+    let ask = async |conversation: Option<&str>, retry: bool| {
+        let mut body = question("ann");
+        body["conversation_id"] = json!(conversation);
+        body["retry"] = json!(retry);
+        let reply =
+            support::call(&here, "POST", STREAM, &[("x-api-key", KEY)], body).await;
+        let conversation = reply.headers["x-conversation-id"].to_str().unwrap();
+        (conversation.to_owned(), reply.events().pop().unwrap())
+    };
+    let steps = model.stepped();
+    say(&steps, "Every four hours [1].");
+    steps.send(Step::Drop).unwrap();
+    let (conversation, broken) = ask(None, false).await;
+    assert_eq!(broken["status"], "error");
+
+    model.reply(Said::says(&["Every four hours, always [1]."]));
+    let (same, whole) = ask(Some(&conversation), true).await;
+    assert_eq!(same, conversation);
+    assert_eq!(whole["conversation_id"], conversation);
+    let path = format!("/api/v1/conversations/{conversation}");
+    let kept = as_user(&env, "ann", "GET", &path, &[]).await.json();
+    let messages = kept["messages"].as_array().unwrap();
+    let told: Vec<_> =
+        messages.iter().map(|it| (&it["content"], &it["status"])).collect();
+    let complete = json!("complete");
+    assert_eq!(
+        told,
+        [(&json!(OIL), &complete), (&json!("Every four hours, always [1]."), &complete)]
+    );
 }
 
 /// Milliseconds until `done`.

@@ -117,6 +117,7 @@ pub(super) struct Body {
     context_mode: Option<String>,
     user_id: Option<String>,
     conversation_id: Option<String>,
+    retry: Option<bool>,
     history: Option<Vec<Said>>,
 }
 
@@ -188,7 +189,8 @@ impl Body {
             Some(said) if owner == Owner::Guest => history(said)?,
             _ => Vec::new(),
         };
-        Ok(Ask { selection, thread, history, ..Ask::new(owner, question) })
+        let again = if self.retry == Some(true) { Again::Last } else { Again::No };
+        Ok(Ask { selection, thread, history, again, ..Ask::new(owner, question) })
     }
 }
 

@@ -49,10 +49,14 @@ fn place(headers: &HeaderMap) -> Option<Place> {
 
 /// The answer's events, each with an id by which a client finds its way back to it.
 pub(super) fn spelt(started: Started) -> Response {
-    let (id, is_recorded) = (started.message_id, started.is_recorded);
+    let Started { message_id: id, conversation, is_recorded, .. } = started;
     let frames = started.into_numbered().filter_map(move |(n, event)| {
         let place = is_recorded.then(|| format!("{id}:{n}"));
         ready(simple::event(&event).map(|data| Frame { id: place, data }))
     });
-    sse::named(id, sse::response(frames))
+    let response = sse::named(id, sse::response(frames));
+    match conversation {
+        Some(conversation) => sse::kept_in(conversation, response),
+        None => response,
+    }
 }

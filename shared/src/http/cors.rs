@@ -37,6 +37,7 @@ pub(super) fn layer(env: &Env) -> CorsLayer {
         AllowOrigin::list(named)
     };
     let exposed = [
+        "x-conversation-id",
         "x-message-id",
         "x-request-id",
         "x-should-retry",

@@ -50,9 +50,18 @@ pub fn response<F: Into<Frame>>(
 }
 
 /// Says in a header which answer a response brings: `x-message-id`.
-pub fn named(message_id: Uuid, mut response: Response) -> Response {
-    let id = HeaderValue::try_from(message_id.to_string()).expect("a UUID is ASCII");
-    response.headers_mut().insert(HeaderName::from_static("x-message-id"), id);
+pub fn named(message_id: Uuid, response: Response) -> Response {
+    with_id("x-message-id", message_id, response)
+}
+
+/// Says in a header where the answer will be kept: `x-conversation-id`.
+pub fn kept_in(conversation: Uuid, response: Response) -> Response {
+    with_id("x-conversation-id", conversation, response)
+}
+
+fn with_id(header: &'static str, id: Uuid, mut response: Response) -> Response {
+    let id = HeaderValue::try_from(id.to_string()).expect("a UUID is ASCII");
+    response.headers_mut().insert(HeaderName::from_static(header), id);
     response
 }
 

@@ -20,9 +20,11 @@ use super::page;
 #[derive(Clone)]
 pub(super) struct Folder(Arc<PathBuf>);
 
-/// Scripts in a page would run at the address of the reader's page, where the token is.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src * data:; \
-                      media-src *; base-uri 'none'; form-action 'none'";
+/// Scripts in a page would run at the address of the reader's page, where the token is: only
+/// our own files are scripts here, and of them the page names `embed.js`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; frame-src 'self'; \
+                      style-src 'unsafe-inline'; img-src * data:; media-src *; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// The pages that stand for their folder.
 const FRONTS: [&str; 3] = ["index.md", "README.md", "SUMMARY.md"];
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_can_run_no_script() {
+    async fn a_page_can_run_no_script_of_its_own() {
         let (_root, book) = book(&["a.md", "b.svg"]);
         for path in ["a.md", "b.svg", "none.md"] {
             let response = open(&book, path).await;

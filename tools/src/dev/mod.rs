@@ -71,7 +71,7 @@ pub async fn run(args: Args, env: Env) -> Outcome {
     let book = reading::read(&args.book, &args.data, env).await?;
 
     let app: &'static App = Box::leak(Box::new(App::new(book.env.clone())));
-    let site = site::site(&args.book, http::mount(shared::routes(), app));
+    let site = site::site(&args.book, app.env(), http::mount(shared::routes(), app));
     greeting::print(&address, &args.data, &book, app, cluster.as_ref());
     if args.open {
         open(&address);

@@ -35,8 +35,8 @@ static ICON_ADDRESS: LazyLock<String> = LazyLock::new(|| {
     format!("data:image/svg+xml,{address}")
 });
 
-/// The whole document. Relative links lead to the other pages as they stand: the address of a
-/// page is its path in the book.
+/// The whole document, with the chat beside it. Relative links lead to the other pages as they
+/// stand: the address of a page is its path in the book.
 pub(super) fn document(path: &str, source: &str) -> String {
     let text = source.strip_prefix('\u{feff}').unwrap_or(source);
     let front = front_matter(text);
@@ -52,6 +52,7 @@ pub(super) fn document(path: &str, source: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<link rel=\"icon\" href=\"{icon}\">\n\
          <style>\n{STYLE}\n</style>\n\
+         <script src=\"/embed.js\" defer></script>\n\
          <nav><a href=\"/\">← Ask the book</a> <a href=\"/book/\">The book</a></nav>\n\
          <main dir=\"auto\">\n{body}</main>\n</html>\n"
     )
