@@ -1,5 +1,7 @@
-//! `GET /health`: is anyone home?
+//! `GET /health`, `GET /openapi.json` and `GET /docs`: is anyone home, and what do they do?
 
-fn main() -> shared::http::Exit {
-    shared::http::serve(shared::http::health::route())
+use shared::http::{Exit, health, openapi, serve};
+
+fn main() -> Exit {
+    serve(health::route().merge(openapi::route()))
 }

@@ -44,6 +44,8 @@ CONTRACT = [
     ("POST", "/chat", "v1/ui"),
     ("POST", "/api/chatkit", "chatkit"),
     ("GET", "/health", "health"),
+    ("GET", "/openapi.json", "health"),
+    ("GET", "/docs", "health"),
 ]
 # Paths of nobody: this function says 404, in the form of the contract.
 NOBODY = [("/api/v1", "health"), ("/api/v1/nothing", "health"), ("/api/v1/nothing/", "health")]

@@ -25,6 +25,7 @@ pub use error::{Error, FieldError, Result};
 /// Every route of the bundle, for the dev server and the tests.
 pub fn routes() -> http::Route {
     http::health::route()
+        .merge(http::openapi::route())
         .merge(auth::register::route())
         .merge(auth::login::route())
         .merge(chat::send::route())

@@ -25,6 +25,7 @@ mod llm;
 mod on_lambda;
 mod on_vercel;
 mod openai;
+mod openapi;
 mod pooled;
 mod rag_query;
 mod report;

@@ -319,6 +319,8 @@ const PATHS: &[(&str, &str)] = &[
     ("/chat", "api/v1/ui.rs"),
     ("/api/chatkit", "api/chatkit.rs"),
     ("/health", "api/health.rs"),
+    ("/openapi.json", "api/health.rs"),
+    ("/docs", "api/health.rs"),
     ("/", "public/index.html"),
 ];
 

@@ -9,7 +9,7 @@ use std::{
 use crate::support::binaries::repository;
 
 /// Every file under `folder` with this ending, relative to the repository.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     fn walk(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -27,7 +27,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let path = repository().join(path);
     fs::read_to_string(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
 }
@@ -178,6 +178,7 @@ fn variables() -> BTreeSet<String> {
         "RESOURCE_EXHAUSTED",
         "CARGO_PKG_VERSION",
         "CARGO_MANIFEST_DIR",
+        "OUT_DIR",
         "DEBIAN_FRONTEND",
     ];
     let mut found = BTreeSet::new();

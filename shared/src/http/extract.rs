@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, objects::Objects};
 use crate::{
     App, Error,
     auth::{Caller, Credentials},
@@ -88,8 +88,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Error::Malformed("The body is not UTF-8.".to_owned()))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let value =
-        serde_path_to_error::deserialize(&mut json).map_err(|err| refusal(&err))?;
+    let value = serde_path_to_error::deserialize(Objects(&mut json))
+        .map_err(|err| refusal(&err))?;
     json.end()
         .map_err(|_| Error::Malformed("There is text after the JSON.".to_owned()))?;
     Ok(value)
@@ -263,8 +263,16 @@ mod tests {
             "message.content must be a string."
         );
         assert_eq!(said(r#"{"message":"hunter2"}"#), "message has the wrong form.");
-        assert_eq!(said("[1]"), "[0] has the wrong form.");
+        assert_eq!(said("[1]"), "body has the wrong form.");
         assert_eq!(said("7"), "body has the wrong form.");
+    }
+
+    #[test]
+    fn an_array_of_a_structs_values_is_no_struct() {
+        assert_eq!(said(r#"[{"content":"x"}]"#), "body has the wrong form.");
+        assert_eq!(said(r#"{"message":["x"]}"#), "message has the wrong form.");
+        assert!(parse::<Vec<Body>>(br#"[{"message":{"content":"x"}}]"#).is_ok());
+        assert!(parse::<Vec<Body>>(br#"[{"message":["x"]}]"#).is_err());
     }
 
     #[test]

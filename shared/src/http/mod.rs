@@ -12,6 +12,8 @@ mod lambda;
 pub mod local;
 #[cfg(any(feature = "lambda", feature = "vercel"))]
 mod nodelay;
+mod objects;
+pub mod openapi;
 pub mod problem;
 mod serve;
 mod shape;

@@ -11,6 +11,7 @@ pub(crate) mod embeddings;
 pub(crate) mod event;
 pub(crate) mod lambda;
 pub(crate) mod model;
+pub(crate) mod openapi;
 pub(crate) mod peer;
 pub(crate) mod pgbouncer;
 pub(crate) mod qdrant;
@@ -74,13 +75,20 @@ pub(crate) async fn call(
     send(router, request.body(body).unwrap()).await
 }
 
-/// One request, made by hand.
+/// One request, made by hand. Whatever comes back, the API's description must know it.
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Reply {
+    let (parts, body) = request.into_parts();
+    let sent = body.collect().await.unwrap().to_bytes();
+    let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
+    let request = Request::from_parts(parts, Body::from(sent.clone()));
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    let reply =
+        Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() };
+    openapi::check(&method, &path, &sent, &reply);
+    reply
 }
 
 /// Runs the built `lectern` with these settings and nothing else; it must succeed.
