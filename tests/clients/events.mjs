@@ -1,4 +1,4 @@
-// @microsoft/fetch-event-source with our own protocol against a running Lectern: events.mjs WHOLE BROKEN
+// @microsoft/fetch-event-source with our own protocol against a running Lectern: events.mjs WHOLE BROKEN SLOW
 import assert from 'node:assert/strict';
 import { QUESTION, simple, tell } from './story.mjs';
 
@@ -7,18 +7,23 @@ globalThis.window = globalThis;
 globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
 const { fetchEventSource } = await import('@microsoft/fetch-event-source');
 
-const [whole, broken] = process.argv.slice(2);
+const [whole, broken, slow] = process.argv.slice(2);
 
-async function events(base) {
+/** The events of an answer, of which only so many are wanted. */
+async function events(base, { from, most = Infinity, ids = [] } = {}) {
   const found = [];
+  const connection = new AbortController();
   await fetchEventSource(`${base}/api/v1/chat/stream`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(from && { 'last-event-id': from }) },
     body: JSON.stringify({ message: { content: QUESTION } }),
     openWhenHidden: true,
+    signal: connection.signal,
     onmessage: ({ data, event, id }) => {
-      assert.deepEqual([event, id], ['', '']);
+      assert.equal(event, '');
+      ids.push(id);
       found.push(JSON.parse(data));
+      if (found.length === most) connection.abort();
     },
     onerror: (error) => {
       throw error;
@@ -37,6 +42,18 @@ await tell('fetch-event-source', {
     assert(found.length > 1 && found.every(({ status }) => status === 'partial'));
     assert.deepEqual([text(found), last.content, last.status], [answer.content, answer.content, 'success']);
     assert.deepEqual(last.sources, answer.sources);
+  },
+
+  'a connection that was lost is taken up where it was': async () => {
+    const ids = [];
+    const begun = await events(slow, { most: 1, ids });
+    const rest = await events(slow, { from: ids.at(-1), ids });
+    const last = rest.pop();
+    assert.equal(text(begun) + text(rest), last.content);
+    assert(begun.length === 1 && rest.length > 0 && last.status === 'success');
+    const [answers, numbers] = [0, 1].map((at) => ids.map((id) => id.split(':')[at]));
+    assert.deepEqual(new Set(answers), new Set([last.message_id]));
+    assert(numbers.every((n, at) => at === 0 || Number(n) === Number(numbers[at - 1]) + 1), numbers.join());
   },
 
   'an answer that breaks off says so': async () => {

@@ -1,15 +1,45 @@
-// The AI SDK's chat transport (what `useChat` stands on) against a running Lectern: ui.mjs 6|7 WHOLE BROKEN
+// The AI SDK's chat transport (what `useChat` stands on) against a running Lectern: ui.mjs 6|7 WHOLE BROKEN SLOW
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { KEY, QUESTION, isUuid, simple, tell } from './story.mjs';
 
-const [version, whole, broken] = process.argv.slice(2);
+const [version, whole, broken, slow] = process.argv.slice(2);
 const { DefaultChatTransport, readUIMessageStream } = await import(`ai${version}`);
 const answer = await simple(whole);
 
 const said = (role, text) => ({ id: randomUUID(), role, parts: [{ type: 'text', text }] });
 
-/** Sends a chat and reads the message to its end, as the client would show it. */
+/** Reads a message to its end, as the client would show it. */
+async function read(stream, seen = () => {}) {
+  let message;
+  for await (message of readUIMessageStream({ stream, terminateOnError: true })) seen(message);
+  return message;
+}
+
+/** A new reader's headers. */
+async function account(base) {
+  const body = JSON.stringify({ email: `${randomUUID()}@book.example`, password: 'correct horse battery' });
+  const post = (path) => fetch(`${base}/api/v1/auth/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  await post('register');
+  const { access_token: token } = await (await post('login')).json();
+  return { authorization: `Bearer ${token}` };
+}
+
+/** A chat with an answer that takes its time, of which there is some text already. */
+async function begun() {
+  const chatId = randomUUID();
+  const headers = await account(slow);
+  const transport = new DefaultChatTransport({ api: `${slow}/api/chat`, headers });
+  const messages = [said('user', QUESTION)];
+  const stream = await transport.sendMessages({ chatId, messages, trigger: 'submit-message', messageId: undefined, abortSignal: undefined });
+  let whole;
+  await new Promise((resolve) => {
+    whole = read(stream, (message) => textOf(message) && resolve());
+  });
+  return { chatId, headers, transport, whole };
+}
+
+/** Sends a chat and reads the message to its end. */
 async function ask({ base = whole, headers, body, chatId = randomUUID(), messages = [said('user', QUESTION)], trigger = 'submit-message', ...more } = {}) {
   const transport = new DefaultChatTransport({ api: `${base}/api/chat`, headers, body, ...more });
   const stream = await transport.sendMessages({ chatId, messages, trigger, messageId: undefined, abortSignal: undefined });
@@ -76,6 +106,23 @@ await tell(`ai ${version} (DefaultChatTransport)`, {
       assert(body.message.length > 10 && isUuid(body.request_id), error.message);
       if (version !== '6') assert.equal(error.statusCode, status);
     }
+  },
+
+  'a page that is opened again goes on with the answer': async () => {
+    const { chatId, transport, whole } = await begun();
+    const resumed = await transport.reconnectToStream({ chatId });
+    assert.deepEqual(await read(resumed), await whole);
+    assert.match(textOf(await whole), /^First .* at last \[1\]\.$/);
+    assert.equal(await transport.reconnectToStream({ chatId }), null);
+  },
+
+  'a stop ends the answer, and what there was stays': async () => {
+    const { chatId, headers, whole } = await begun();
+    const stop = await fetch(`${slow}/api/chat/${chatId}/stop`, { method: 'POST', headers });
+    assert.deepEqual(await stop.json(), { success: true });
+    const message = await whole;
+    assert(textOf(message).startsWith('First ') && !textOf(message).includes('at last'));
+    assert(message.metadata.stopped && message.metadata.usage.estimated);
   },
 
   'an answer that breaks off is an error, and what there was stays': async () => {

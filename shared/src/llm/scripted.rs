@@ -1,12 +1,18 @@
 //! A model that says what it was told to say. For tests.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 
 use super::{Delta, Deltas, Limits, unavailable};
 use crate::{Error, Result, config::Env};
 
+/// How long a reader has to come back, or to stop.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// `LLM_SCRIPT`: steps with `|` between them, inline or, as `file:<path>`, in a file. A step
-/// is text, or `{{fail}}`, `{{stall}}` or `{{panic}}`. It does not count its tokens.
+/// is text, or `{{fail}}`, `{{stall}}` or `{{panic}}`; text that begins with `{{pause}}` comes a
+/// second later. It does not count its tokens.
 #[derive(Debug)]
 pub struct Scripted {
     steps: Vec<Step>,
@@ -16,6 +22,7 @@ pub struct Scripted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Say(String),
+    SayLater(String),
     Fail,
     Stall,
     Panic,
@@ -46,6 +53,10 @@ impl Step {
     async fn play(self) -> Result<Delta> {
         match self {
             Self::Say(text) => Ok(Delta::Text(text)),
+            Self::SayLater(text) => {
+                tokio::time::sleep(PAUSE).await;
+                Ok(Delta::Text(text))
+            }
             Self::Fail => Err(unavailable("the script says so")),
             Self::Stall => std::future::pending().await,
             Self::Panic => panic!("the script says so"),
@@ -60,7 +71,10 @@ fn parse(script: &str) -> Vec<Step> {
             "{{fail}}" => Step::Fail,
             "{{stall}}" => Step::Stall,
             "{{panic}}" => Step::Panic,
-            _ => Step::Say(piece.to_owned()),
+            _ => match piece.strip_prefix("{{pause}}") {
+                Some(text) => Step::SayLater(text.to_owned()),
+                None => Step::Say(piece.to_owned()),
+            },
         })
         .collect()
 }
@@ -71,11 +85,11 @@ mod tests {
 
     #[test]
     fn a_script_is_text_and_accidents() {
-        let steps = parse("One| two [1].||{{stall}}|{{fail}}|{{panic}}");
+        let steps = parse("One| two [1].||{{pause}} three|{{stall}}|{{fail}}|{{panic}}");
         let say = |text: &str| Step::Say(text.into());
-        let accidents = [Step::Stall, Step::Fail, Step::Panic];
-        assert_eq!(steps[..2], [say("One"), say(" two [1].")]);
-        assert_eq!(steps[2..], accidents);
+        let later = Step::SayLater(" three".into());
+        assert_eq!(steps[..3], [say("One"), say(" two [1]."), later]);
+        assert_eq!(steps[3..], [Step::Stall, Step::Fail, Step::Panic]);
     }
 
     #[tokio::test]
