@@ -778,13 +778,16 @@ async fn hanging_up_stops_an_answer_and_the_next_one_knows() {
     drop(reading);
     model.hung_up().await;
     assert_eq!(settled(&house, &id).await, "stopped");
-    let read = house.thread(&id).await["items"]["data"].clone();
+    let read = house.thread(&id).await;
+    assert_eq!(read.get("title"), None, "a title comes with a whole answer");
+    let read = read["items"]["data"].clone();
     assert_eq!(text(&read[1]), "Every four hours, ");
     assert!(!read.to_string().contains("stopped this answer"), "{read}");
 
     model.reply(Said::says(&["Then noon [1]."]));
     let next = house.add(&id, "When is the tank filled?").await;
     assert_eq!(text(&items(&next)[1]), "Then noon.");
+    assert_eq!(house.thread(&id).await["title"], WICK);
     let told = model.requests().pop().unwrap().body.to_string();
     assert!(
         told.contains("Every four hours [1], ") && told.contains("The reader stopped"),

@@ -56,6 +56,18 @@ impl Whole {
         Self { conversation, messages: Vec::new() }
     }
 
+    /// Whether its title is only the question that waits for a first answer, and no name that
+    /// anybody gave it.
+    pub fn is_untitled(&self) -> bool {
+        let is_answer = |it: &Message| {
+            it.role == "assistant"
+                && !["running", "stopped"].contains(&it.status.as_str())
+        };
+        let first = self.messages.first().map(|it| store::title(&it.content));
+        first.is_some_and(|it| it == self.conversation.title)
+            && !self.messages.iter().any(is_answer)
+    }
+
     /// The same with an exchange that is on its way, unless it has just been kept.
     fn with(mut self, running: Exchange) -> Self {
         if self.messages.iter().any(|it| it.id == running.id) {

@@ -147,7 +147,7 @@ impl Reader {
             stream::unfold(story, move |(reader, mut turn, mut events)| async move {
                 let event = events.next().await?;
                 let mut told = turn.event(&event);
-                if is_new && matches!(event, Event::Done(_)) {
+                if is_new && matches!(&event, Event::Done(it) if !it.stopped) {
                     told.extend(reader.title(thread).await.map(|it| turn.titled(&it)));
                 }
                 Some((stream::iter(told), (reader, turn, events)))
@@ -189,7 +189,10 @@ impl Reader {
     }
 
     async fn thread(&self, thread_id: &str) -> Result<Value> {
-        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let mut whole = self.whole(known(thread_id, "conversation")?).await?;
+        if whole.is_untitled() {
+            whole.conversation.title.clear();
+        }
         let (items, has_more) = Wanted::first().of(items(&whole))?;
         Ok(spelt(&whole.conversation, &Page::new(items, has_more)))
     }
