@@ -34,7 +34,7 @@ create table if not exists runs (
 
 create unique index if not exists runs_request on runs (owner, request_key);
 create index if not exists runs_owner on runs (owner, began_at desc);
-create index if not exists runs_going on runs (seen_at) where ended_at is null;
+create index if not exists runs_going on runs (began_at) where ended_at is null;
 create index if not exists runs_ended on runs (ended_at);
 
 create table if not exists run_batches (

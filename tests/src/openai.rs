@@ -59,9 +59,12 @@ fn payloads(reply: &Reply) -> Vec<String> {
     lines.map(|it| it.strip_prefix("data: ").unwrap().to_owned()).collect()
 }
 
-/// One attempt of OpenAI's client, which says how often it has tried before.
+/// One attempt of OpenAI's client, which says how often it has tried before, for a reader who is
+/// known: of two guests we cannot tell that they are one.
 async fn attempt(env: &Env, times: &str, body: Value) -> Reply {
-    let headers = [("x-stainless-retry-count", times)];
+    let bearer = format!("Bearer {KEY}");
+    let headers = [("x-stainless-retry-count", times), ("authorization", &bearer)];
+    let body = with(body, &json!({ "user": "ann" }));
     support::call(&support::router(env.clone()), "POST", COMPLETIONS, &headers, body)
         .await
 }
@@ -76,7 +79,7 @@ async fn a_request_that_its_client_sends_again_is_answered_once() {
         .with("LLM_API_KEY", "sk-test");
     let db = database::client(&url).await;
     for (asked, streams) in [(1, false), (2, true)] {
-        let body = with(asking(OIL), &json!({ "stream": streams }));
+        let body = with(asking(OIL), &json!({ "stream": streams, "user": "ann" }));
         let steps = model.stepped();
         let going = async {
             let runs = "select count(*) from runs where ended_at is null";
@@ -122,6 +125,7 @@ async fn attempt_head(env: &Env, body: &Value) -> axum::response::Response {
     let request = axum::http::Request::post(COMPLETIONS)
         .header("content-type", "application/json")
         .header("x-stainless-retry-count", "0")
+        .header("authorization", format!("Bearer {KEY}"))
         .body(axum::body::Body::from(body.to_string()))
         .unwrap();
     support::router(env.clone()).oneshot(request).await.unwrap()

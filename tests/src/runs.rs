@@ -40,6 +40,8 @@ pub(crate) async fn bundle(model: &Fake) -> (Env, String) {
 /// A stream that is still coming.
 struct Open {
     id: String,
+    /// Where it will be kept, as the simple protocol says.
+    conversation: String,
     body: Body,
     events: Events,
     /// Everything so far, as it came.
@@ -63,8 +65,10 @@ impl Open {
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let id = response.headers()["x-message-id"].to_str().unwrap().to_owned();
+        let conversation = response.headers().get("x-conversation-id");
+        let conversation = conversation.map_or("", |it| it.to_str().unwrap()).to_owned();
         let (events, text) = <_>::default();
-        Self { id, body: response.into_body(), events, text }
+        Self { id, conversation, body: response.into_body(), events, text }
     }
 
     /// The next event.
@@ -330,6 +334,107 @@ async fn the_sdk_stops_the_answer_that_it_means() {
     assert!(text.ends_with("data: [DONE]\n\n"));
     stop(Value::Null).await;
     drop(steps);
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_only_beginning_can_be_gone_on_with_and_deleted() {
+    let model = Fake::start();
+    let (env, _) = bundle(&model).await;
+    let steps = model.stepped();
+    let here = support::router(env.clone());
+    let mut live = Open::post(&here, STREAM, &[], question("ann")).await;
+    say(&steps, "Every four hours [1]");
+    live.next().await;
+    let conversation = live.conversation.clone();
+    let mut body = question("ann");
+    body["conversation_id"] = json!(conversation);
+    let second = Open::post(&here, STREAM, &[], body).await.whole().await;
+    assert!(second.contains(&conversation), "{second}");
+    let path = format!("/api/v1/conversations/{conversation}");
+    let stranger = as_user(&env, "bob", "DELETE", &path, &[]).await;
+    assert_eq!(stranger.status, 404);
+    assert_eq!(as_user(&env, "ann", "DELETE", &path, &[]).await.status, 204);
+    model.hung_up().await;
+    let told = live.whole().await;
+    assert!(told.contains("\"saved\":false"), "{told}");
+    assert_eq!(as_user(&env, "ann", "GET", &path, &[]).await.status, 404);
+    drop(steps);
+
+    // The same before anything of it was kept.
+    let steps = model.stepped();
+    let live = Open::post(&here, STREAM, &[], question("ann")).await;
+    let path = format!("/api/v1/conversations/{}", live.conversation);
+    while as_user(&env, "ann", "GET", &path, &[]).await.status == 404 {}
+    assert_eq!(as_user(&env, "ann", "DELETE", &path, &[]).await.status, 204);
+    live.whole().await;
+    assert_eq!(as_user(&env, "ann", "GET", &path, &[]).await.status, 404);
+    drop(steps);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_taken_for_dead_is_whole_in_the_end() {
+    let model = Fake::start();
+    let (env, url) = bundle(&model).await;
+    let db = database::client(&url).await;
+    for user in ["ann", ""] {
+        let steps = model.stepped();
+        let here = support::router(env.clone());
+        let mut body = question(user);
+        if user.is_empty() {
+            body = json!({ "query_text": OIL });
+        }
+        let mut live = Open::post(&here, STREAM, &[], body).await;
+        say(&steps, "Every four hours [1].");
+        live.next().await;
+        // Its maker was frozen, or lost the database, for longer than the lease.
+        let id: Uuid = live.id.parse().unwrap();
+        let settled = loop {
+            db.batch_execute(
+                "update runs set seen_at = seen_at - interval '1 minute'
+                 where ended_at is null and exists (select 1 from run_batches)",
+            )
+            .await
+            .unwrap();
+            tools::prune::prune(&env).await.unwrap();
+            let row = db
+                .query_typed_opt(
+                    "select error_code from interaction_logs where id = $1",
+                    &[(&id, tokio_postgres::types::Type::UUID)],
+                )
+                .await
+                .unwrap();
+            if let Some(row) = row {
+                break row.get::<_, Option<String>>(0);
+            }
+        };
+        assert_eq!(settled.as_deref(), Some("interrupted"));
+        say(&steps, " It spits [1].");
+        drop(steps);
+        let told = live.whole().await;
+        let row = db
+            .query_typed_one(
+                "select response_content, error_code from interaction_logs where id = $1",
+                &[(&id, tokio_postgres::types::Type::UUID)],
+            )
+            .await
+            .unwrap();
+        assert_eq!(row.get::<_, &str>(0), "Every four hours [1]. It spits [1].");
+        assert_eq!(row.get::<_, Option<&str>>(1), None);
+        if user.is_empty() {
+            continue;
+        }
+        let last: Value =
+            serde_json::from_str(told.trim_end().rsplit_once("data: ").unwrap().1)
+                .unwrap();
+        let path = format!(
+            "/api/v1/conversations/{}",
+            last["conversation_id"].as_str().unwrap()
+        );
+        let kept = as_user(&env, user, "GET", &path, &[]).await.json();
+        assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");
+        assert_eq!(kept["messages"][1]["content"], "Every four hours [1]. It spits [1].");
+        assert_eq!(kept["messages"][1]["status"], "complete");
+    }
 }
 
 #[tokio::test]

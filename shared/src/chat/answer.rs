@@ -73,12 +73,17 @@ async fn write(
     if !question.is_searched {
         events.send(Event::Searching);
         let stop = question.stop.clone();
-        tokio::select! {
-            outcome = question.search(app) => outcome?,
+        let searched = tokio::select! {
+            outcome = question.search(app) => outcome,
             () = stop.cancelled() => {
                 draft.is_stopped = true;
-                return Ok(());
+                Ok(())
             }
+        };
+        draft.usage = question.condensing;
+        searched?;
+        if draft.is_stopped {
+            return Ok(());
         }
     }
     events.can_be_found().await;
@@ -165,8 +170,9 @@ async fn ask_model(
         let text = reply.finish();
         pen.write(text, reply.new_markers());
     }
-    // A model that was never reached has cost nothing.
-    let was_reached = reply_chars > 0 || pen.draft.is_stopped;
+    // A model that could not be reached has cost nothing; one that is only silent has.
+    let is_late = matches!(outcome, Err(Error::Timeout));
+    let was_reached = reply_chars > 0 || pen.draft.is_stopped || is_late;
     let estimate = was_reached.then(|| Usage::estimate(prompt_chars, reply_chars));
     pen.draft.usage = counted.or(estimate).unwrap_or_default() + question.condensing;
     match outcome {

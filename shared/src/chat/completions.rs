@@ -115,8 +115,12 @@ impl Message {
 }
 
 /// OpenAI's clients send a request again by themselves and say how often they did. A repetition
-/// means the answer that is being written, or was a moment ago.
+/// means the answer that is being written, or was a moment ago. One guest cannot be told from
+/// another, and is not to be given another's answer.
 fn counted(ask: Ask, headers: &HeaderMap) -> Ask {
+    if ask.owner == Owner::Guest {
+        return ask;
+    }
     let times = headers.get("x-stainless-retry-count").and_then(|it| it.to_str().ok());
     let Some(times) = times.and_then(|it| it.parse::<u32>().ok()) else { return ask };
     let conversation = if let Thread::Known(id) = ask.thread { Some(id) } else { None };

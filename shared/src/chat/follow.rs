@@ -3,16 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Event, Failure};
 use crate::{
     Error, Result,
-    conversations::{
-        Owner,
-        runs::{self, Lapsed, News},
-    },
+    conversations::runs::{self, Lapsed, News},
     db::Pool,
 };
 
@@ -24,19 +20,14 @@ pub(super) struct Follower {
     pub db: &'static Pool,
     pub id: Uuid,
     pub deadline: Instant,
-    /// Cancelled when this reader wants no more of it.
-    pub stop: CancellationToken,
     pub reader: UnboundedSender<Event>,
 }
 
 impl Follower {
-    /// Sends every event after `told`; one that is the last comes in any case.
-    pub(super) async fn follow(self, told: usize, owner: Owner) {
+    /// Sends every event after `told`. Unless it was told already, one that is the last comes in
+    /// any case.
+    pub(super) async fn follow(self, told: usize) {
         let followed = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {
-                runs::stop(self.db, &owner, self.id).await.map(|_| ())
-            }
             () = self.reader.closed() => return,
             () = tokio::time::sleep_until(self.deadline.into()) => Err(Error::Timeout),
             followed = self.tell(told) => followed,
@@ -53,7 +44,9 @@ impl Follower {
         loop {
             let news = runs::news(self.db, self.id, seen).await?;
             let Some(News { batches, is_over, is_lapsed }) = news else {
-                return Err(Error::NotFound("answer"));
+                // It was refused after all, or its conversation was deleted.
+                self.reader.send(Event::Failed(Failure::Interrupted)).ok();
+                return Ok(());
             };
             for (first, events) in batches {
                 seen = first;

@@ -78,7 +78,8 @@ pub struct Started {
     /// Events that were told already.
     told: usize,
     markers: Vec<Marker>,
-    stop: CancellationToken,
+    /// Stops the answer that is made here.
+    stop: Option<CancellationToken>,
 }
 
 impl Started {
@@ -94,7 +95,7 @@ impl Started {
             events,
             told: 0,
             markers: Vec::new(),
-            stop: CancellationToken::new(),
+            stop: None,
         }
     }
 
@@ -125,9 +126,10 @@ impl Started {
         })
     }
 
-    /// The events for a reader who stops an answer by hanging up.
+    /// The events for a reader who stops an answer by hanging up. Whoever has only joined one
+    /// leaves it to its first reader.
     pub(super) fn into_events_or_stop(mut self) -> impl Stream<Item = Event> + Send {
-        self.hang_up = Some(self.stop.clone().drop_guard());
+        self.hang_up = self.stop.take().map(CancellationToken::drop_guard);
         self.into_events()
     }
 
@@ -179,7 +181,7 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     let mut question = question::prepare(app, call, ask).await?;
     let (reader, events) = unbounded_channel();
     let mut started = Started::new(&question.record(), events);
-    started.stop = question.stop.clone();
+    started.stop = Some(question.stop.clone());
     let log = match record(app, call, &question, key).await? {
         Recording::Joined(id) => {
             let joined = resume(app, call, &question.owner, id, 0).await?;
@@ -286,8 +288,7 @@ pub async fn resume(
     let (reader, events) = unbounded_channel();
     let mut started = Started::new(&exchange, events);
     started.told = told;
-    let follower =
-        Follower { db, id, deadline: call.deadline, stop: started.stop.clone(), reader };
-    call.tasks.spawn(follower.follow(told, owner.clone()));
+    let follower = Follower { db, id, deadline: call.deadline, reader };
+    call.tasks.spawn(follower.follow(told));
     Ok(started)
 }

@@ -247,8 +247,7 @@ impl Question {
     /// What to look for: a follow-up as one question that stands alone, if a model makes it so
     /// in time; otherwise as typed, with the questions before it. A first question is itself.
     async fn search_terms(&mut self, app: &App) -> Result<(String, Vec<String>)> {
-        if let Some((text, usage)) = condense::condense(app, self).await? {
-            self.condensing = usage;
+        if let Some(text) = condense::condense(app, self).await? {
             return Ok((text, Vec::new()));
         }
         let earlier = self.turns.iter().filter(|it| it.by_reader);

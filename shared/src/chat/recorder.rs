@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// most belongs to the save.
 const FAREWELL: Duration = Duration::from_millis(400);
 
+/// How long a batch is tried: then the lease is over too, and the platform waits for us.
+const OUTAGE: Duration = Duration::from_secs(4);
+
 /// Whether answers are recorded: `RUN_LOG`, `on` (the default) or `off`.
 pub(super) fn is_on(env: &Env) -> Result<bool> {
     match env.get("RUN_LOG") {
@@ -106,10 +109,10 @@ impl Recorder {
             let is_open = self.gather(&mut notes).await;
             if !is_open && !notes.is_over {
                 // Refused before there was anything to tell.
-                runs::discard(self.db, self.exchange.id).await.ok();
+                self.patiently(runs::discard(self.db, self.exchange.id)).await.ok();
                 return;
             }
-            if !self.append(&mut notes).await {
+            if !self.write(&mut notes).await {
                 return;
             }
         }
@@ -119,8 +122,7 @@ impl Recorder {
     /// Waits for events, and then for those that follow at once; at most until the next pulse
     /// is due. `false` when nobody can send any more.
     async fn gather(&mut self, notes: &mut Notes) -> bool {
-        let begun = if notes.batch.events.is_empty() { PULSE } else { GATHERED };
-        let mut until = tokio::time::Instant::now() + begun;
+        let mut until = tokio::time::Instant::now() + PULSE;
         while !notes.is_over {
             match tokio::time::timeout_at(until, self.events.recv()).await {
                 Ok(Some(event)) => {
@@ -136,27 +138,36 @@ impl Recorder {
         true
     }
 
-    /// Writes what was gathered; `false` when the run is no longer ours. What could not be
-    /// written is kept for the next time.
-    async fn append(&self, notes: &mut Notes) -> bool {
-        let (batch, known) = (&notes.batch, notes.known());
-        let appended =
-            runs::append(self.db, self.exchange.id, batch, &known, notes.is_over);
-        match self.patiently(appended).await {
-            Ok(Pulse::Over) => return false,
-            Ok(Pulse::Stopping) => self.stop.cancel(),
-            Ok(Pulse::Going) => {}
-            Err(err) => {
-                tracing::warn!(cause = err.chain(), "the run log is behind");
-                return !notes.is_over;
+    /// Writes what was gathered; `false` when the run is no longer ours. A batch that may have
+    /// been written stays as it is until we know: nothing may be added to it any more.
+    async fn write(&self, notes: &mut Notes) -> bool {
+        let (id, batch, known) = (self.exchange.id, &notes.batch, notes.known());
+        let given_up = self.deadline.min(Instant::now() + OUTAGE);
+        loop {
+            let appended = runs::append(self.db, id, batch, &known, notes.is_over);
+            match self.patiently(appended).await {
+                Ok(Pulse::Over) => return false,
+                Ok(Pulse::Stopping) => self.stop.cancel(),
+                Ok(Pulse::Going) => {}
+                Err(err) => {
+                    tracing::warn!(cause = err.chain(), "the run log is behind");
+                    if Instant::now() > given_up {
+                        return false;
+                    }
+                    tokio::time::sleep(GATHERED).await;
+                    continue;
+                }
             }
+            notes.written();
+            return true;
         }
-        notes.written();
-        true
     }
 
     /// Answers whose maker died come home with whoever is next, and old runs go.
     async fn tidy_up(&self) {
+        if Instant::now() > self.deadline {
+            return;
+        }
         let work = async {
             runs::settle(self.db, Lapsed::All).await?;
             runs::forget(self.db).await

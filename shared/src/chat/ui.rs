@@ -164,10 +164,16 @@ async fn stop(
 ) -> Result<Json<Value>> {
     let owner = run::owner(&caller, &params)?;
     let meant = body.map(|Json(it)| it).unwrap_or_default().active_stream_id;
-    if let Some(run) = going(&app, &call, &owner, id).await?
-        && meant.is_none_or(|it| it == run.to_string())
-    {
-        super::stop(&app, &call, &owner, run).await?;
+    let run = match meant {
+        Some(id) => Uuid::try_parse(&id).ok(),
+        None => going(&app, &call, &owner, id).await?,
+    };
+    if let Some(run) = run {
+        match super::stop(&app, &call, &owner, run).await {
+            // Another one, or one that has long ended.
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(err) => return Err(err),
+        }
     }
     Ok(Json(json!({ "success": true })))
 }

@@ -81,7 +81,10 @@ fn markdown(whole: &Whole) -> String {
 
 fn section(text: &mut String, message: &Message) {
     let who = if message.role == "user" { "Reader" } else { "Lectern" };
-    let cut = if message.status == "complete" { "" } else { " (interrupted)" };
+    let cut = match message.status.as_str() {
+        "complete" => String::new(),
+        status => format!(" ({status})"),
+    };
     let time = stamp(message.created_at);
     let said = message.content.trim();
     write!(text, "\n## {who}, {time}{cut}\n\n{said}\n").ok();

@@ -6,11 +6,7 @@ use time::{OffsetDateTime, serde::rfc3339};
 use tokio_postgres::{Row, error::SqlState, types::Type};
 use uuid::Uuid;
 
-use super::{
-    Exchange, KEPT_PER_USER, Owner,
-    runs::{self, Lapsed},
-    search, store,
-};
+use super::{Exchange, KEPT_PER_USER, Owner, runs, search, store};
 use crate::{
     Error, Result,
     db::{self, Params, Pool},
@@ -208,7 +204,7 @@ macro_rules! with_owner {
 /// A page of the owner's conversations. [`Error::NotFound`] when `after` names none of
 /// theirs and no time.
 pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
-    runs::settle(db, Lapsed::Of(owner)).await?;
+    runs::settled(db, owner).await;
     let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
     let patterns = search::patterns(&wanted.search);
     let and_one = i64::from(wanted.limit) + 1;
@@ -268,7 +264,7 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
 /// A conversation with all its messages, and with the answer that is being made in it.
 pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
     // Looked at first: a run that ends now is among the messages a moment later.
-    runs::settle(db, Lapsed::Of(owner)).await?;
+    runs::settled(db, owner).await;
     let running = runs::running(db, owner, id).await?;
     let whole = match (kept(db, owner, id).await, &running) {
         // Its first answer will make it.
@@ -457,14 +453,17 @@ pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
              conversation_id = null,
              client_id = null,
              exchange = exchange || '{\"conversation_id\": null, \"client_id\": null}'
-           where ended_at is null and conversation_id in (select id from gone)
+           where ended_at is null and conversation_id = $3 and owner = $4 and owner <> ''
+           returning id
          ), told as (
            delete from runs
-           where ended_at is not null and conversation_id in (select id from gone)
+           where ended_at is not null and conversation_id = $3 and owner = $4 and owner <> ''
          )
-         select exists (select 1 from owner) as known, exists (select 1 from gone) as found"
+         select exists (select 1 from owner) as known,
+           exists (select 1 from gone) or exists (select 1 from homeless) as found"
     );
-    ask(db, owner, sql, &[(&id, Type::UUID)], "conversation").await.map(drop)
+    let params: Params<'_> = &[(&id, Type::UUID), (&runs::word(owner), Type::TEXT)];
+    ask(db, owner, sql, params, "conversation").await.map(drop)
 }
 
 /// Keeps what the owner thinks of these answers, in place of what they thought before; `None`

@@ -43,7 +43,8 @@ pub(super) async fn write_wordless(db: &Pool, exchange: &Exchange) -> Result<()>
     write(db, &wordless).await
 }
 
-/// The log row of a guest's exchange: all that is kept of it.
+/// The log row of a guest's exchange: all that is kept of it. What an answer's maker brings
+/// takes the place of what was settled without it.
 pub(super) async fn write(db: &Pool, exchange: &Exchange) -> Result<()> {
     let (question, answer) = (clean(&exchange.question), clean(&exchange.answer));
     let sources = clean_json(&exchange.sources);
@@ -59,7 +60,19 @@ pub(super) async fn write(db: &Pool, exchange: &Exchange) -> Result<()> {
                    response_timestamp, response_time_ms, first_token_ms, agent_model,
                    sources, usage, error_code, metadata)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-                 on conflict (id) do nothing",
+                 on conflict (id) do update
+                 set
+                   response_content = excluded.response_content,
+                   response_timestamp = excluded.response_timestamp,
+                   response_time_ms = excluded.response_time_ms,
+                   first_token_ms = excluded.first_token_ms,
+                   agent_model = excluded.agent_model,
+                   sources = excluded.sources,
+                   usage = excluded.usage,
+                   error_code = excluded.error_code,
+                   metadata = excluded.metadata
+                 where interaction_logs.error_code = 'interrupted'
+                   and excluded.error_code is distinct from 'interrupted'",
                 &[
                     (&exchange.id, Type::UUID),
                     (&question, Type::TEXT),

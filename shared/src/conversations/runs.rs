@@ -18,7 +18,7 @@ use crate::{
     db::{self, Pool},
 };
 
-/// Seconds after its last sign of life when a run has lost its maker: ten pulses, so that a
+/// Seconds after its last sign of life when a run has lost its maker: a dozen pulses, so that a
 /// database that wakes up slowly kills no answer.
 pub(super) const LEASE_SECONDS: f64 = 5.0;
 
@@ -117,7 +117,7 @@ pub async fn open(
                     "with expired as (
                        update runs
                        set request_key = null
-                       where owner = $2 and request_key = $3
+                       where owner = $2 and request_key = $3 and id <> $1
                          and began_at < clock_timestamp() - make_interval(secs => $4)
                        returning 1
                      )
@@ -279,7 +279,7 @@ pub async fn going(db: &Pool, owner: &Owner, conversation: &str) -> Result<Optio
     Ok(row.map(|row| row.get("id")))
 }
 
-/// The same as the history shows it: with the text and the sources so far.
+/// The newest run that is going in a conversation, as the history shows it: with the text and the sources so far.
 pub async fn running(
     db: &Pool,
     owner: &Owner,
@@ -406,7 +406,7 @@ pub async fn settle(db: &Pool, lapsed: Lapsed<'_>) -> Result<usize> {
                      set is_taken = true, seen_at = clock_timestamp()
                      from lapsed
                      where runs.id = lapsed.id
-                     returning lapsed.seen_at as broke_off_at, ",
+                     returning runs.id, lapsed.seen_at as broke_off_at, ",
                     so_far!()
                 ),
                 &[
@@ -421,17 +421,38 @@ pub async fn settle(db: &Pool, lapsed: Lapsed<'_>) -> Result<usize> {
     })
     .await?;
     for row in &taken {
-        let mut exchange = so_far(row)?;
-        let broke_off_at: OffsetDateTime = row.get("broke_off_at");
-        exchange.answered_at = broke_off_at;
-        exchange.error_code = Some("interrupted".to_owned());
-        if !exchange.answer.is_empty() {
-            exchange.status = Status::Interrupted;
+        // One that cannot be kept now must not stand in the way of the others.
+        if let Err(err) = keep(db, row).await {
+            tracing::error!(cause = err.chain(), "an interrupted answer was not kept");
         }
-        store::save_answer(db, &exchange, Some(broke_off_at)).await?;
-        end(db, exchange.id).await?;
     }
     Ok(taken.len())
+}
+
+async fn keep(db: &Pool, row: &Row) -> Result<()> {
+    let (id, broke_off_at) =
+        (row.get("id"), row.get::<_, OffsetDateTime>("broke_off_at"));
+    match so_far(row) {
+        Ok(mut exchange) => {
+            exchange.answered_at = broke_off_at;
+            exchange.error_code = Some("interrupted".to_owned());
+            if !exchange.answer.is_empty() {
+                exchange.status = Status::Interrupted;
+            }
+            store::save_answer(db, &exchange, Some(broke_off_at)).await?;
+        }
+        // It would not be read the next time either.
+        Err(err) => tracing::error!(cause = err.chain(), "a run is given up"),
+    }
+    end(db, id).await
+}
+
+/// The same for the history of this owner, which is shown in any case.
+pub(super) async fn settled(db: &Pool, owner: &Owner) -> usize {
+    settle(db, Lapsed::Of(owner)).await.unwrap_or_else(|err| {
+        tracing::error!(cause = err.chain(), "interrupted answers were not looked for");
+        0
+    })
 }
 
 async fn end(db: &Pool, id: Uuid) -> Result<()> {

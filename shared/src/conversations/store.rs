@@ -6,10 +6,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{
-    Exchange, KEPT_PER_USER, Owner, Status, Thread,
-    runs::{self, Lapsed},
-};
+use super::{Exchange, KEPT_PER_USER, Owner, Status, Thread, runs};
 use crate::{
     Error, Result,
     db::{self, Pool},
@@ -74,54 +71,9 @@ pub async fn recall(
     let whose = runs::word(owner);
     let row = db::retry(|| async {
         let client = db.client().await?;
-        // The window's sum stops at the first turn that does not fit, so that no hole is left.
         let row = client
             .query_typed_one(
-                "with owner as (
-                   select id from users where id = $1
-                   union all
-                   select id from users where issuer = 'service' and subject = $2
-                   limit 1
-                 ), found as (
-                   select id from conversations
-                   where user_id = (select id from owner)
-                     and (id = $3 or client_id = $5 or id::text = $5)
-                   order by client_id = $5 desc nulls last
-                   limit 1
-                 ), newest as (
-                   select id, seq, role = 'user' as by_reader,
-                     content ->> 'text' || case status when 'stopped' then $9 else '' end as text
-                   from messages
-                   where conversation_id = (select id from found)
-                     and (content ->> 'text' <> '' or status = 'stopped')
-                     and ($8 is null or seq <= (select seq from messages where id = $8))
-                   order by seq desc
-                   limit 200
-                 ), fitting as (
-                   select seq, by_reader, text,
-                     sum(length(text)) over (order by seq desc) as so_far
-                   from newest
-                 ), asked as (
-                   select id, text from newest where by_reader order by seq desc limit 1
-                 )
-                 select
-                   (select id from asked) as asked_id,
-                   (select text from asked) as asked_text,
-                   exists (select 1 from owner) as known,
-                   exists (
-                     select 1
-                     from runs
-                     where owner = $6 and ended_at is null
-                       and seen_at < clock_timestamp() - make_interval(secs => $7)
-                   ) as has_lapsed,
-                   (select id from found) as conversation,
-                   coalesce(
-                     (select jsonb_agg(
-                        jsonb_build_object('by_reader', by_reader, 'text', text)
-                        order by seq)
-                      from fitting
-                      where so_far <= $4),
-                     '[]') as turns",
+                RECALL,
                 &[
                     (&user_id, Type::UUID),
                     (&subject, Type::TEXT),
@@ -138,7 +90,7 @@ pub async fn recall(
         Ok(row)
     })
     .await?;
-    if row.get("has_lapsed") && runs::settle(db, Lapsed::Of(owner)).await? > 0 {
+    if row.get("has_lapsed") && runs::settled(db, owner).await > 0 {
         // An answer whose maker died has just come home; it may be a turn of this one.
         return Box::pin(recall(db, owner, thread, until, budget_chars)).await;
     }
@@ -147,6 +99,8 @@ pub async fn recall(
     match owner {
         // A name that is new gets its account with the first save.
         Owner::User(_) if !known => Err(Error::Unauthorized),
+        // Its first answer is being written, and whichever is kept first will make it.
+        _ if row.get("is_beginning") && found.is_none() => Ok(Memory::default()),
         _ if conversation.is_some() && found.is_none() => {
             Err(Error::NotFound("conversation"))
         }
@@ -161,6 +115,54 @@ pub async fn recall(
             .map_err(|err| Error::Internal(format!("turns were not read: {err}"))),
     }
 }
+
+/// The window's sum stops at the first turn that does not fit, so that no hole is left.
+const RECALL: &str = "
+with owner as (
+  select id from users where id = $1
+  union all
+  select id from users where issuer = 'service' and subject = $2
+  limit 1
+), found as (
+  select id from conversations
+  where user_id = (select id from owner)
+    and (id = $3 or client_id = $5 or id::text = $5)
+  order by client_id = $5 desc nulls last
+  limit 1
+), newest as (
+  select id, seq, role = 'user' as by_reader,
+    content ->> 'text' || case status when 'stopped' then $9 else '' end as text
+  from messages
+  where conversation_id = (select id from found)
+    and (content ->> 'text' <> '' or status = 'stopped')
+    and ($8 is null or seq <= (select seq from messages where id = $8))
+  order by seq desc
+  limit 200
+), fitting as (
+  select seq, by_reader, text,
+    sum(length(text)) over (order by seq desc) as so_far
+  from newest
+), asked as (
+  select id, text from newest where by_reader order by seq desc limit 1
+)
+select
+  (select id from asked) as asked_id,
+  (select text from asked) as asked_text,
+  exists (select 1 from owner) as known,
+  coalesce(
+    bool_or(seen_at < clock_timestamp() - make_interval(secs => $7)),
+    false) as has_lapsed,
+  coalesce(bool_or(conversation_id = $3), false) as is_beginning,
+  (select id from found) as conversation,
+  coalesce(
+    (select jsonb_agg(
+       jsonb_build_object('by_reader', by_reader, 'text', text)
+       order by seq)
+     from fitting
+     where so_far <= $4),
+    '[]') as turns
+from runs
+where owner = $6 and ended_at is null";
 
 /// What a save did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,7 +214,7 @@ pub async fn save(
 
     let rows = db::retry(|| async {
         let client = db.client().await?;
-        let [_, _, saved] = db::transaction(
+        let [_, _, _, saved] = db::transaction(
             &client,
             [
                 (
@@ -224,6 +226,15 @@ pub async fn save(
                     ],
                 ),
                 (LOCK, &[(&user_id, Type::UUID), (&subject, Type::TEXT)]),
+                (
+                    SUPERSEDE,
+                    &[
+                        (&exchange.id, Type::UUID),
+                        (&exchange.question_id, Type::UUID),
+                        (&exchange.replaces, Type::UUID),
+                        (&exchange.error_code, Type::TEXT),
+                    ],
+                ),
                 (
                     SAVE,
                     &[
@@ -303,6 +314,17 @@ where id = coalesce(
   (select id from users where id = $1),
   (select id from users where issuer = 'service' and subject = $2))
 for no key update";
+
+/// What was kept of an answer whose maker was taken for dead gives way to what the maker itself
+/// brings, late as it may be. A question that was there before stays.
+const SUPERSEDE: &str = "
+with settled as (
+  delete from interaction_logs
+  where id = $1 and error_code = 'interrupted' and $4 is distinct from 'interrupted'
+  returning id
+)
+delete from messages
+where exists (select 1 from settled) and (id = $1 or (id = $2 and $3 is distinct from $2))";
 
 /// All parts of one statement see the same snapshot, so nothing here sees the rows that are
 /// written beside it. Hence in `gone`: not the touched conversation, because it still has its

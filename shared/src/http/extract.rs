@@ -125,7 +125,9 @@ fn refusal(err: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         Some("i64" | "u64" | "u32" | "usize") => {
             Error::invalid(field, "must be a whole number")
         }
-        Some(expected) if !expected.contains("struct ") => {
+        Some(expected)
+            if !["struct ", "enum "].iter().any(|it| expected.contains(it)) =>
+        {
             Error::invalid(field, format!("must be {expected}"))
         }
         _ => Error::invalid(field, "has the wrong form"),
