@@ -160,7 +160,7 @@ async fn made(
         let cause = err.chain();
         format!(
             "embedding failed after {sent} of {all} passages: {cause} (check \
-             EMBEDDING_PROVIDER and EMBEDDING_BASE_URL; the old index is untouched, and the \
+             EMBEDDING_PROVIDER, EMBEDDING_BASE_URL and the key; the old index is untouched, and the \
              next run goes on from here)"
         )
     })?;

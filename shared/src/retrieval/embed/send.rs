@@ -67,7 +67,8 @@ pub(super) async fn once(
     Err(Failed { why: format!("status {}{word}", status.as_u16()), again })
 }
 
-/// Attempts until the provider answers or says that asking again is no use.
+/// Attempts until the provider answers or says that asking again is no use, and says aloud what
+/// it waits for: an ingest that is silent for minutes looks dead.
 pub(super) async fn patiently(
     http: &reqwest::Client,
     request: &Request,
@@ -81,9 +82,12 @@ pub(super) async fn patiently(
             Err(failed) if attempt == ATTEMPTS || failed.again == Again::Never => {
                 return Err(failed.into_error());
             }
-            Err(Failed { again, .. }) => {
+            Err(Failed { why, again }) => {
                 let told = if let Again::After(told) = again { told } else { pause };
-                tokio::time::sleep(told.min(LONGEST_PAUSE)).await;
+                let wait = told.min(LONGEST_PAUSE);
+                let wait_s = wait.as_secs_f64();
+                tracing::warn!(why, attempt, wait_s, "embeddings are asked for again");
+                tokio::time::sleep(wait).await;
                 pause *= 2;
             }
         }
