@@ -96,6 +96,8 @@ impl Error {
             Self::Unauthorized => "unauthorized",
             Self::WrongCredentials => "wrong-credentials",
             Self::Forbidden => "forbidden",
+            // OpenAI's clients know this one by a name of its own.
+            Self::NotFound("model") => "model-not-found",
             Self::NotFound(_) => "not-found",
             Self::EmailTaken => "email-taken",
             Self::KeyReused => "idempotency-key-reused",

@@ -458,7 +458,7 @@ async fn the_book_is_the_one_model() {
         let reply = get(path).await;
         assert_eq!(
             (reply.status, reply.json()["error"]["code"].clone()),
-            (404, json!("not_found"))
+            (404, json!("model_not_found"))
         );
     }
 }
