@@ -156,7 +156,7 @@ def vercel(tree):
         answer = route(config["routes"], output, path)
         if answer != f"/api/{name}":
             problems.append(f"{path} goes to {answer}")
-    for path, file in (("/", "/index.html"), ("/lectern.js", "/lectern.js")):
+    for path, file in (("/", "/index.html"), ("/lectern/main.js", "/lectern/main.js")):
         answer = route(config["routes"], output, path)
         if answer != file:
             problems.append(f"{path} goes to {answer}")

@@ -248,6 +248,49 @@ async fn regenerating_replaces_the_last_answer_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_edited_takes_its_place_and_what_follows_goes() {
+    let (env, url) = bundle("Fine [1].").await;
+    let db = database::client(&url).await;
+    let kept = async || {
+        let rows = db
+            .query_typed("select content ->> 'text' from messages order by seq", &[])
+            .await
+            .unwrap();
+        rows.iter().map(|it| it.get(0)).collect::<Vec<String>>()
+    };
+    let named = |id: &str, text: &str| {
+        let mut message = said("user", text);
+        message["id"] = id.into();
+        message
+    };
+    let send = async |messages: Value, more: Value| {
+        let mut body = json!({ "id": "chat-1", "messages": messages });
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        assert_eq!(metadata(&ask_as(&env, "ada", body).await)["saved"], true);
+    };
+    let (one, two, three) =
+        (named("u1", OIL), named("u2", "Why?"), named("u3", "And the lens?"));
+    for message in [&one, &two, &three] {
+        send(json!([message]), json!({ "trigger": "submit-message" })).await;
+    }
+    assert_eq!(kept().await.len(), 6);
+
+    // The second one, in other words.
+    let edited = named("u2", "How?");
+    send(json!([one, edited]), json!({ "trigger": "submit-message", "messageId": "u2" }))
+        .await;
+    assert_eq!(kept().await, [OIL, "Fine [1].", "How?", "Fine [1]."]);
+    // The first one, in the same.
+    send(json!([one]), json!({ "trigger": "regenerate-message", "messageId": "a1" }))
+        .await;
+    assert_eq!(kept().await, [OIL, "Fine [1]."]);
+    // One that we do not know is new.
+    send(json!([one, two]), json!({ "trigger": "submit-message", "messageId": "u9" }))
+        .await;
+    assert_eq!(kept().await.len(), 4);
+}
+
+#[tokio::test]
 async fn a_guest_brings_its_history_and_a_reader_has_one() {
     let (env, _) = bundle("").await;
     let model = Fake::start();

@@ -60,7 +60,7 @@ pub enum Key {
 
 /// Whether a question was asked before: then the new answer, unless it breaks off, takes the
 /// place of the old one and of all that follows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Again {
     /// It is new.
     No,
@@ -68,6 +68,11 @@ pub enum Again {
     Last,
     /// It is this message of the conversation.
     At(Uuid),
+    /// It is the message that its client calls so, or else the last one, if that has the same
+    /// words.
+    Called(String),
+    /// It takes the place of the message that its client calls so, in other words.
+    Edited(String),
 }
 
 impl Ask {

@@ -14,7 +14,7 @@ use crate::{
     config::Env,
     conversations::{
         Exchange, Owner, Status, Thread, log,
-        store::{self, Turn},
+        store::{self, Place, Turn},
     },
     llm::Usage,
     retrieval::{self, Found, Hit, Mode, Query, tokens::Tokeniser},
@@ -129,8 +129,9 @@ impl Question {
         if self.owner == Owner::Guest {
             return Ok(());
         }
-        let until = match self.again {
-            Again::At(question) => Some(question),
+        let until = match &self.again {
+            Again::At(question) => Some(Place::Message(*question)),
+            Again::Called(name) | Again::Edited(name) => Some(Place::Called(name)),
             Again::Last | Again::No => None,
         };
         let memory = store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS);
@@ -143,7 +144,7 @@ impl Question {
                     if !memory.turns.is_empty() {
                         self.turns = memory.turns;
                     }
-                    self.replace(memory.last_question);
+                    self.replace(memory.last_question, memory.is_placed);
                 }
                 Ok(())
             }
@@ -190,15 +191,19 @@ impl Question {
         self.hits.is_empty() && self.selection.is_none()
     }
 
-    /// Forgets the old answer to a question that is asked once more, and keeps the question.
-    /// Other words than those of the last question replace nothing: then the client knows less
-    /// of the conversation than we do.
-    fn replace(&mut self, last: Option<(Uuid, String)>) {
-        if let Some((id, text)) = last
-            && self.again != Again::No
-            && text == self.text
-        {
-            (self.replaces, self.own_message_id) = (Some(id), id);
+    /// Forgets the old answer to a question that is asked once more, and keeps the question,
+    /// unless it was edited. `is_placed`: it is the one that the client named. Other words than
+    /// those of the last question replace nothing: then the client knows less of the
+    /// conversation than we do.
+    fn replace(&mut self, asked: Option<(Uuid, String)>, is_placed: bool) {
+        let Some((id, text)) = asked else { return };
+        let is_edited = matches!(self.again, Again::Edited(_));
+        let is_meant = if is_edited { is_placed } else { text == self.text };
+        if self.again != Again::No && is_meant {
+            self.replaces = Some(id);
+            if !is_edited {
+                self.own_message_id = id;
+            }
             let asked = self.turns.iter().rposition(|it| it.by_reader);
             self.turns.truncate(asked.unwrap_or_default());
         }

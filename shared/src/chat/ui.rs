@@ -46,11 +46,14 @@ struct Body {
     messages: Option<Vec<Message>>,
     message: Option<Message>,
     trigger: Option<String>,
+    #[serde(rename = "messageId")]
+    message_id: Option<String>,
     user_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Message {
+    id: Option<String>,
     role: String,
     #[serde(default)]
     parts: Vec<Part>,
@@ -75,6 +78,10 @@ impl Body {
             (None, Some(message)) => ("message", vec![message]),
             (None, None) => return Err(Error::invalid("messages", "must be sent")),
         };
+        // What the client calls its question, by which it means it later.
+        let asked = messages.iter().rfind(|it| it.role == "user");
+        let name =
+            asked.and_then(|it| it.id.clone()).filter(|it| it.len() <= CHAT_ID_CHARS);
         let messages = messages.into_iter().map(Message::read).collect();
         let (question, history) = transcript::read(field, messages)?;
         let (thread, history) = match (&owner, self.id) {
@@ -82,11 +89,15 @@ impl Body {
             (_, None) => (Thread::New, Vec::new()),
             (_, Some(id)) => (Thread::Called(checked(id)?), Vec::new()),
         };
-        let again = match self.trigger.as_deref() {
-            Some("regenerate-message") => Again::Last,
+        let written = name.as_ref().map(|it| json!({ "message_id": it }));
+        let again = match (self.trigger.as_deref(), name, self.message_id) {
+            (Some("regenerate-message"), Some(name), _) => Again::Called(name),
+            (Some("regenerate-message"), None, _) => Again::Last,
+            // The SDK names a message that it sends only if that was edited.
+            (_, _, Some(edited)) => Again::Edited(edited),
             _ => Again::No,
         };
-        Ok(Ask { thread, history, again, ..Ask::new(owner, question) })
+        Ok(Ask { written, thread, history, again, ..Ask::new(owner, question) })
     }
 }
 

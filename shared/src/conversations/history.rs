@@ -90,10 +90,17 @@ impl Whole {
             status: "running".to_owned(),
             ..question.clone()
         };
-        match self.messages.iter().position(|it| it.id == question.id) {
-            // It is asked once more.
-            Some(at) => self.messages.truncate(at + 1),
-            None => self.messages.push(question),
+        let replaced = |it: &Message| Some(it.id) == running.replaces;
+        match self.messages.iter().position(replaced) {
+            // It is asked once more, …
+            Some(at) if self.messages[at].id == question.id => {
+                self.messages.truncate(at + 1);
+            }
+            // … in other words, or is new.
+            at => {
+                self.messages.truncate(at.unwrap_or(self.messages.len()));
+                self.messages.push(question);
+            }
         }
         self.messages.push(answer);
         let count = self.messages.len().try_into().unwrap_or(i64::MAX);

@@ -30,6 +30,17 @@ pub struct Memory {
     pub turns: Vec<Turn>,
     /// The message of the reader's last question, and what it says.
     pub last_question: Option<(Uuid, String)>,
+    /// Whether that is the question up to which was to be remembered.
+    pub is_placed: bool,
+}
+
+/// A question of a conversation.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// This message.
+    Message(Uuid),
+    /// The one that its client calls so; the last one if there is none.
+    Called(&'a str),
 }
 
 /// What a model is told of an answer that the reader stopped.
@@ -53,7 +64,7 @@ pub async fn recall(
     db: &Pool,
     owner: &Owner,
     thread: &Thread,
-    until: Option<Uuid>,
+    until: Option<Place<'_>>,
     budget_chars: usize,
 ) -> Result<Memory> {
     let (conversation, client_id) = match thread {
@@ -66,6 +77,11 @@ pub async fn recall(
             None => Ok(Memory::default()),
             Some(_) => Err(Error::NotFound("conversation")),
         };
+    };
+    let (message, called) = match until {
+        Some(Place::Message(id)) => (Some(id), None),
+        Some(Place::Called(name)) => (None, Some(clean(name))),
+        None => (None, None),
     };
     let budget = i64::try_from(budget_chars).unwrap_or(i64::MAX);
     let whose = runs::word(owner);
@@ -82,8 +98,9 @@ pub async fn recall(
                     (&client_id, Type::TEXT),
                     (&whose, Type::TEXT),
                     (&runs::LEASE_SECONDS, Type::FLOAT8),
-                    (&until, Type::UUID),
+                    (&message, Type::UUID),
                     (&STOPPED, Type::TEXT),
+                    (&called, Type::TEXT),
                 ],
             )
             .await?;
@@ -111,6 +128,7 @@ pub async fn recall(
                 last_question: row
                     .get::<_, Option<_>>("asked_id")
                     .zip(row.get("asked_text")),
+                is_placed: row.get("is_placed"),
             })
             .map_err(|err| Error::Internal(format!("turns were not read: {err}"))),
     }
@@ -129,13 +147,20 @@ with owner as (
     and (id = $3 or client_id = $5 or id::text = $5)
   order by client_id = $5 desc nulls last
   limit 1
+), place as (
+  select max(seq) as seq
+  from messages
+  where conversation_id = (select id from found) and role = 'user'
+    and (id = $8 or content -> 'written' ->> 'message_id' = $10)
 ), newest as (
   select id, seq, role = 'user' as by_reader,
     content ->> 'text' || case status when 'stopped' then $9 else '' end as text
   from messages
   where conversation_id = (select id from found)
     and (content ->> 'text' <> '' or status = 'stopped')
-    and ($8 is null or seq <= (select seq from messages where id = $8))
+    and (
+      seq <= (select seq from place)
+      or ($8 is null and (select seq from place) is null))
   order by seq desc
   limit 200
 ), fitting as (
@@ -148,6 +173,7 @@ with owner as (
 select
   (select id from asked) as asked_id,
   (select text from asked) as asked_text,
+  (select seq from place) is not null as is_placed,
   exists (select 1 from owner) as known,
   coalesce(
     bool_or(seen_at < clock_timestamp() - make_interval(secs => $7)),
@@ -398,7 +424,11 @@ with owner as (
 ), replaced as (
   delete from messages
   where $5 is null and $13 <> 'interrupted' and conversation_id = (select id from place)
-    and seq > (select seq from messages where id = $23 and conversation_id = (select id from place))
+    and (
+      id = $23 and id <> $9
+      or seq > (
+        select seq from messages
+        where id = $23 and conversation_id = (select id from place)))
 ), said as (
   insert into messages (id, conversation_id, seq, role, content, sources, status, created_at)
   select $9, id, seq + 1, 'user', $24::jsonb, '[]'::jsonb, 'complete', $14::timestamptz

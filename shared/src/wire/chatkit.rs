@@ -55,8 +55,10 @@ pub fn question(
     let mut item = item(thread, id, created_at, "user_message");
     item["content"] = json!([{ "type": "input_text", "text": text }]);
     item["inference_options"] = json!({});
-    for (key, value) in written.and_then(Value::as_object).into_iter().flatten() {
-        item[key] = value.clone();
+    for key in ["content", "quoted_text", "inference_options"] {
+        if let Some(value) = written.and_then(|it| it.get(key)) {
+            item[key] = value.clone();
+        }
     }
     item["attachments"] = json!([]);
     item
