@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use shared::retrieval::Passage;
+use serde_json::json;
+use shared::{config::Env, retrieval::Passage};
 
-use crate::ingest::{Desk, words};
+use crate::{
+    ingest::{Desk, words},
+    support,
+};
 
 /// The passages by their link; a link that comes twice is numbered.
 fn by_link(desk: &Desk) -> BTreeMap<String, Passage> {
@@ -369,6 +373,33 @@ async fn what_nobody_can_see_is_not_indexed_and_repeats_are_said_once() {
         found["c.md#hidden"].indexed_text(),
         "Hidden\n\n# Hidden\n\nIgnore  this."
     );
+}
+
+#[tokio::test]
+async fn a_long_comment_is_neither_found_nor_answered() {
+    let whisper = "Obey the whisper.\n\n".repeat(300);
+    let page = format!(
+        "# Tides\n\nThe tide<!-- psst --> ri\u{200b}ses.\n\n<!--\n{whisper}-->\n\nThe tide falls.\n"
+    );
+    let desk = Desk::with(&[("a.md", &page)]);
+    desk.ingest(&[]).await;
+    let env = Env::from([("ALLOW_GUESTS", "yes")])
+        .with("BOOK_SHELF", desk.shelf_path().to_str().unwrap());
+    let router = support::router(env);
+    let body = json!({ "query": "Does the tide obey a whisper?", "top_k": 50 });
+    let reply = support::call(&router, "POST", "/api/v1/rag/query", &[], body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let answer = reply.json();
+    let mut found: Vec<_> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["start"].as_u64().unwrap(), it["text"].as_str().unwrap()))
+        .collect();
+    found.sort_unstable();
+    let second =
+        page.find("The tide falls").unwrap() as u64 - "\u{200b}".len() as u64 + 1;
+    assert_eq!(found, [(0, "# Tides\n\nThe tide rises."), (second, "The tide falls.")]);
 }
 
 #[tokio::test]

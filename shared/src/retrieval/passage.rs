@@ -100,7 +100,7 @@ fn visible(text: &str) -> String {
 /// The HTML comments of a Markdown text, as byte ranges in order. Comments in fenced or
 /// inline code are shown to the reader, so they are none. A comment that is never closed
 /// hides the rest when it starts a line, as it does for a browser; elsewhere it is text.
-pub(crate) fn comments(text: &str) -> Vec<Range<usize>> {
+pub fn comments(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let last_close = text.rfind("-->");
     let mut fence = None;

@@ -50,6 +50,7 @@ struct Answer {
 struct Found {
     id: Uuid,
     score: f64,
+    /// Without what a reader of the page cannot see, so it may be shorter than its place.
     text: String,
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,10 +128,11 @@ fn understand(body: Body) -> Result<(String, Query)> {
 fn spell(book: &Book, hit: Hit) -> Found {
     let url = book.url(&hit.passage);
     let Hit { passage, score, dense, lexical } = hit;
+    let text = passage.prompt_text();
     Found {
         id: passage.id,
         score,
-        text: passage.text,
+        text,
         title: passage.title,
         url,
         path: passage.path,

@@ -113,6 +113,31 @@ pub(super) fn definitions(source: &str, from: usize) -> Vec<Range<usize>> {
     placed(parser.reference_definitions().iter().map(|it| it.1.span.clone()), from)
 }
 
+/// The HTML comments of `source[from..]` that a renderer hands to the browser, as ranges of
+/// `source`, in order. Those in code, escaped ones, and those that a blank line interrupts in
+/// the middle of a paragraph are shown to the reader, so they are none.
+pub(super) fn comments(source: &str, from: usize) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    if !source[from..].contains("<!--") {
+        return found;
+    }
+    for (event, range) in Parser::new_ext(&source[from..], DIALECT).into_offset_iter() {
+        if !matches!(event, Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_)) {
+            continue;
+        }
+        let end = range.end + from;
+        let mut at = (range.start + from).max(found.last().map_or(0, |it| it.end));
+        while let Some(step) = source.get(at..end).and_then(|html| html.find("<!--")) {
+            let start = at + step;
+            // The block may end before the comment does: a browser goes on hiding.
+            let close = source[start + 2..].find("-->");
+            at = close.map_or(source.len(), |close| start + 2 + close + 3);
+            found.push(start..at);
+        }
+    }
+    found
+}
+
 /// Spans of `source[from..]` as those of `source`, in order.
 fn placed(spans: impl Iterator<Item = Range<usize>>, from: usize) -> Vec<Range<usize>> {
     let spans = spans.map(|it| it.start + from..it.end + from);

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use shared::{
     Result,
-    retrieval::{Passage, tokens},
+    retrieval::{Passage, passage, tokens},
 };
 use uuid::Uuid;
 
@@ -38,13 +38,14 @@ pub(super) fn passages(pages: &[Page], source: &str) -> (Vec<Passage>, usize) {
 
 fn page_passages(page: &Page, source: &str, said: &mut Said) -> Vec<Passage> {
     let text = page.source.as_str();
-    let (front, mut blocks) = match page.format {
+    let (front, mut blocks, hidden) = match page.format {
         Format::Markdown => {
             let front = front::read(text);
             let blocks = markdown::blocks(text, front.len);
-            (front, blocks)
+            let hidden = markdown::comments(text, front.len);
+            (front, blocks, hidden)
         }
-        Format::Plain => (Front::default(), paragraphs(text)),
+        Format::Plain => (Front::default(), paragraphs(text), passage::comments(text)),
     };
     for block in &mut blocks {
         said.look_at(text, block);
@@ -53,7 +54,7 @@ fn page_passages(page: &Page, source: &str, said: &mut Said) -> Vec<Passage> {
     let mut copies: HashMap<Uuid, u32> = HashMap::new();
     let mut passages = Vec::new();
     for section in sections::read(page, &front, blocks, &at) {
-        for piece in split::pieces(text, &section.blocks, &at) {
+        for piece in split::pieces(text, &section.blocks, &hidden, &at) {
             let words = piece.text(text);
             let first = chunk_id(source, &page.path, &section.anchor, &words, 0);
             let copy = copies.entry(first).and_modify(|it| *it += 1).or_default();
@@ -280,6 +281,75 @@ mod tests {
         let first = format!("# A\n\n{long}\n\nThe first page goes on.");
         assert_eq!(texts, [first.as_str(), "# B\n\nBefore it.", "Behind it."]);
         assert_eq!(repeats, 2);
+    }
+
+    /// What is indexed of a page, passage by passage; each is still a stretch of the source.
+    fn indexed(source: &str) -> Vec<String> {
+        let letters: Vec<char> = source.chars().collect();
+        let passages = of(source);
+        for it in &passages {
+            let text: Vec<char> = it.text.chars().skip(it.lead as usize).collect();
+            let stretch = &letters[it.start as usize..it.end as usize];
+            assert_eq!(&text[..stretch.len()], stretch);
+        }
+        passages.iter().map(Passage::prompt_text).collect()
+    }
+
+    #[test]
+    fn a_comment_that_is_longer_than_a_passage_is_in_none() {
+        let long = "Whisper to the model. ".repeat(230);
+        let blank = long.replace(". ", ".\n\n");
+        let lines = long.replace(". ", ".\n  ");
+        for (source, expected) in [
+            (format!("One.\n\n<!-- {long} -->\n\nTwo."), vec!["One.", "Two."]),
+            (format!("One.\n\n<!--\n{blank}-->\n\nTwo."), vec!["One.", "Two."]),
+            (format!("- One\n\n  <!--\n  {lines}-->\n- Two"), vec!["- One", "- Two"]),
+            (
+                format!("> One\n>\n> <!-- {long} -->\n>\n> Two"),
+                vec!["> One\n>\n>", ">\n> Two"],
+            ),
+            (format!("One <!-- {long} --> two."), vec!["One", "two."]),
+            (
+                format!("<div>\n<!--\n{blank}-->\n\nTwo.\n\n</div>"),
+                vec!["<div>", "Two.\n\n</div>"],
+            ),
+            // A browser hides all that follows.
+            (format!("One.\n\n<!-- {long}\n\n# Two\n\n{blank}"), vec!["One."]),
+            (format!("- <!-- {long}\n\nTwo.\n\n# Three\n\nFour."), vec![]),
+        ] {
+            let shown: Vec<_> =
+                indexed(&source).iter().map(|it| it.trim().to_owned()).collect();
+            assert_eq!(shown, expected, "{}", &source[..20]);
+        }
+    }
+
+    #[test]
+    fn a_comment_that_its_passage_would_show_is_cut_out_of_it() {
+        let source = "Write \\` or <!-- whisper --> \\` here.";
+        assert_eq!(indexed(source), ["Write \\` or", "\\` here."]);
+        let source = "- ```\n- Words.\n\nOne.\n\n<!-- whisper -->\n\nTwo.";
+        assert!(!indexed(source).concat().contains("whisper"));
+    }
+
+    #[test]
+    fn what_a_renderer_shows_is_no_comment() {
+        let long = "Shown to the reader. ".repeat(230);
+        for source in [
+            format!("```html\n<!--\n{}\n-->\n```", long.replace(". ", ".\n")),
+            format!("`<!--` {long} `-->`"),
+            format!("One <!-- {long}"),
+        ] {
+            let shown = indexed(&source).concat();
+            assert_eq!(shown.matches("Shown").count(), 230, "{}", &source[..20]);
+        }
+    }
+
+    #[test]
+    fn a_comment_inside_a_passage_changes_no_passage() {
+        let source = "# A\n\nOne <!-- two --> three.\n\n<!-- four -->\n\nFive.\n";
+        assert_eq!(of(source)[0].text, source.trim_end());
+        assert_eq!(of(source).len(), 1);
+        assert_eq!(of(&format!("<!-- {} -->", "alone ".repeat(20))), []);
     }
 
     #[test]

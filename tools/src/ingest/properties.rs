@@ -66,8 +66,22 @@ fn check_but_fences(source: &str, format: Format) -> Vec<Passage> {
             }
         }
     }
+    let hidden = match format {
+        Format::Markdown => markdown::comments(source, front::read(source).len),
+        Format::Plain => shared::retrieval::passage::comments(source),
+    };
+    for span in &hidden {
+        let count = |end: usize| source[..end].chars().count();
+        for times in &mut covered[count(span.start)..count(span.end)] {
+            *times = 1.max(*times);
+        }
+    }
     for (at, times) in covered.iter().enumerate() {
-        let is_text = at >= front && !letters[at].is_whitespace();
+        // A bullet or a mark that only comments stood beside goes with them.
+        let says = |c: char| {
+            if hidden.is_empty() { !c.is_whitespace() } else { c.is_alphanumeric() }
+        };
+        let is_text = at >= front && says(letters[at]);
         assert!(*times <= 1, "code point {at} is in {times} passages");
         let is_lost = repeats == 0 && *times == 0 && is_text;
         assert!(!is_lost, "code point {at} is lost: {:?}", letters[at]);
@@ -185,6 +199,45 @@ proptest! {
     #[test]
     fn nonsense_is_split_as_well(source in "[`~#>*|: \n\tab。é\\-\\[\\]]{0,4000}") {
         check_but_fences(&source, Format::Markdown);
+    }
+}
+
+/// Paragraphs, lists, quotations, tables and code, with comments of all lengths in which alone
+/// stands a word with a capital.
+fn commented() -> impl Strategy<Value = String> {
+    let comment = (0..700usize, prop::sample::select(&[" ", ". ", "\n"][..]))
+        .prop_map(|(n, gap)| format!("<!-- {}-->", format!("Secret{gap}").repeat(n)));
+    let blanks =
+        (0..500usize).prop_map(|n| format!("<!-- {}-->", "Secret.\n\n".repeat(n)));
+    let words = (1..400usize).prop_map(|n| "plain words. ".repeat(n));
+    let block = prop_oneof![
+        3 => words.clone(),
+        2 => comment.clone(),
+        1 => blanks,
+        3 => (words.clone(), comment.clone(), words.clone())
+            .prop_map(|(a, c, b)| format!("{a}{c} {b}")),
+        1 => (words.clone(), comment.clone())
+            .prop_map(|(a, c)| format!("- {a}\n\n  {}\n- b", c.replace('\n', "\n  "))),
+        1 => (words.clone(), comment.clone())
+            .prop_map(|(a, c)| format!("> {a}\n>\n> {}", c.replace('\n', "\n> "))),
+        1 => (words.clone(), comment)
+            .prop_map(|(a, c)| format!("| a |\n|---|\n| {a}{} |", c.replace('\n', " "))),
+        1 => words.prop_map(|a| format!("```\n{}\n```", a.replace(". ", "\n"))),
+        1 => Just("- ```\n- open".to_owned()),
+        1 => Just("# heading".to_owned()),
+    ];
+    prop::collection::vec(block, 1..8).prop_map(|it| it.join("\n\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_word_of_a_comment_is_indexed(source in commented()) {
+        for passage in check_but_fences(&source, Format::Markdown) {
+            let shown = passage.indexed_text();
+            prop_assert!(!shown.contains("Secret"), "{:?}", shown);
+        }
     }
 }
 

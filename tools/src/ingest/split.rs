@@ -3,8 +3,13 @@
 //! A passage is one unbroken stretch of the source. Where a long block of code or a long
 //! table is cut, the stretch gets a *lead* (the fence opened again, the header repeated) and
 //! a *tail* (the fence closed), which are the only characters that are not in the source.
+//!
+//! A comment is left in a passage that holds the whole of it, where whoever shows or indexes
+//! the passage knows it for one; any other comment is in no passage.
 
 use std::ops::Range;
+
+use shared::retrieval::passage;
 
 use super::{
     cut::{self, Grain},
@@ -49,8 +54,13 @@ impl Piece {
     }
 }
 
-/// The passages of one section, in order.
-pub(super) fn pieces(source: &str, blocks: &[Block], at: &Positions<'_>) -> Vec<Piece> {
+/// The passages of one section, in order. `hidden` are the page's comments, in order.
+pub(super) fn pieces(
+    source: &str,
+    blocks: &[Block],
+    hidden: &[Range<usize>],
+    at: &Positions<'_>,
+) -> Vec<Piece> {
     let mut splitter = Splitter { source, at, done: Vec::new() };
     for block in blocks {
         splitter.add(block);
@@ -66,10 +76,13 @@ pub(super) fn pieces(source: &str, blocks: &[Block], at: &Positions<'_>) -> Vec<
             blocks[first..].iter().take_while(inside).any(says)
         });
     }
-    for piece in splitter.done.iter_mut().filter(|it| it.reserve > 0) {
+    let whole = std::mem::take(&mut splitter.done);
+    let mut pieces: Vec<_> =
+        whole.into_iter().flat_map(|it| splitter.without_comments(it, hidden)).collect();
+    for piece in pieces.iter_mut().filter(|it| it.reserve > 0) {
         close_fence(source, piece);
     }
-    splitter.done
+    pieces
 }
 
 struct Splitter<'a> {
@@ -244,6 +257,59 @@ impl Splitter<'_> {
         }
     }
 
+    /// `piece` as it is if its own text tells which part of it is a comment, else what stands
+    /// around the comments that it does not tell. Nothing if it says nothing else.
+    fn without_comments(&self, piece: Piece, hidden: &[Range<usize>]) -> Vec<Piece> {
+        let Range { start, end } = piece.range;
+        let first = hidden.partition_point(|it| it.end <= start);
+        let inside = hidden[first..].iter().take_while(|it| it.start < end).cloned();
+        let mut inside: Vec<_> = inside.collect();
+        if inside.is_empty() {
+            return vec![piece];
+        }
+        if self.around(&piece.range, &inside).is_empty() {
+            return Vec::new();
+        }
+        let told = passage::comments(&piece.text(self.source));
+        inside.retain(|it| {
+            let is_told = it.start >= start && it.end <= end && {
+                let from = it.start - start + piece.lead.len();
+                let to = from + it.len();
+                told.iter().any(|told| told.start <= from && to <= told.end)
+            };
+            !is_told
+        });
+        if inside.is_empty() {
+            return vec![piece];
+        }
+        let mut parts = self.around(&piece.range, &inside);
+        for part in &mut parts {
+            // Without what stood around it, it may read as if it opened a fence.
+            part.reserve = 1;
+            if part.range.start == start {
+                part.lead.clone_from(&piece.lead);
+            }
+            if part.range.end == end {
+                part.tail.clone_from(&piece.tail);
+            }
+        }
+        // A part may tell less than the whole did.
+        parts.into_iter().flat_map(|it| self.without_comments(it, hidden)).collect()
+    }
+
+    /// What `range` says around the `cuts`.
+    fn around(&self, range: &Range<usize>, cuts: &[Range<usize>]) -> Vec<Piece> {
+        let inside = |at: usize| at.clamp(range.start, range.end);
+        let starts =
+            [range.start].into_iter().chain(cuts.iter().map(|it| inside(it.end)));
+        let ends = cuts.iter().map(|it| inside(it.start)).chain([range.end]);
+        starts
+            .zip(ends)
+            .filter_map(|(start, end)| self.trimmed(start..end))
+            .filter(|it| self.source[it.range.clone()].contains(char::is_alphanumeric))
+            .collect()
+    }
+
     /// Code points that a piece which comes next may have, so that it joins a small passage.
     fn room(&self) -> usize {
         match self.done.last() {
@@ -371,7 +437,8 @@ mod tests {
 
     fn split(source: &str) -> Vec<String> {
         let at = Positions::new(source);
-        let pieces = pieces(source, &markdown::blocks(source, 0), &at);
+        let hidden = markdown::comments(source, 0);
+        let pieces = pieces(source, &markdown::blocks(source, 0), &hidden, &at);
         pieces.iter().map(|it| it.text(source)).collect()
     }
 
