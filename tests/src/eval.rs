@@ -154,6 +154,38 @@ async fn a_bar_that_is_missed_fails_the_command_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_number_that_cannot_be_is_refused_before_anything_is_asked() {
+    let desk = Desk::new().await;
+    let file = desk.write("q.jsonl", &questions());
+    for name in ["bogus", "dense:ndcg@10", "unsupported"] {
+        let refused = desk.run(&[&file, "--min", &format!("{name}=1")]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let words = said(&refused);
+        assert!(words.contains(&format!("there is no \"{name}\" here")), "{words}");
+        assert_eq!(refused.stdout, b"", "nothing was measured");
+    }
+}
+
+#[tokio::test]
+async fn labels_that_the_book_does_not_have_are_told_in_part_or_fail_the_command() {
+    let desk = Desk::new().await;
+    let gone = |n: usize| json!({ "text": "wick", "relevant": [format!("gone/{n}.md")] });
+    let mut lines: Vec<Value> = (1..=23).map(gone).collect();
+    let lost = desk.write("lost.jsonl", &lines);
+    let output = desk.run(&[&lost]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let words = said(&output);
+    assert!(words.contains("\"gone/1.md\" is no page of the book"), "{words}");
+    lines.extend(questions());
+    let some = desk.write("some.jsonl", &lines);
+    let output = desk.run(&[&some]).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown.matches("note: question").count(), 20, "{shown}");
+    assert!(shown.contains("note: and 3 more\n"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_run_is_compared_with_an_earlier_one() {
     let desk = Desk::new().await;
     let good = desk.write("good.jsonl", &questions()[..1]);

@@ -256,8 +256,15 @@ fn docusaurus() -> Desk {
 #[tokio::test]
 async fn a_docusaurus_site_is_read_as_its_readers_see_it() {
     let desk = docusaurus();
-    let said = desk.ingest(&[]).await;
+    let output = desk.run(&[]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    let warned = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("5 pages of a Docusaurus site"), "{said}");
+    assert_eq!(
+        warned,
+        "warning: copy.md: repeats 01-moon/neap.md, left out\n\
+         warning: empty.md: a stub, left out\nwarning: soon.md: a stub, left out\n"
+    );
     assert!(
         said.contains(
             "left out: 2 drafts and unlisted pages, 1 pages that repeat another, \
@@ -330,6 +337,42 @@ async fn of_a_site_with_versions_its_readers_get_the_newest() {
     let next = desk.run_on(&desk.book().join("docs"), &["--force"]).await;
     assert!(next.status.success());
     assert!(desk.links().contains("course/learn/next/neap"), "{:?}", desk.links());
+}
+
+#[tokio::test]
+async fn a_site_may_say_which_version_its_readers_get() {
+    let desk = Desk::with(&[
+        (
+            "docusaurus.config.js",
+            "({ presets: [['classic', { docs: { lastVersion: '1.0' } }]] })",
+        ),
+        ("versions.json", "[\"2.0\", \"1.0\"]"),
+        ("docs/tides.md", "# Tides\n\nThe third edition speaks of storms.\n"),
+        (
+            "versioned_docs/version-2.0/tides.md",
+            "# Tides\n\nThe second edition speaks of winds.\n",
+        ),
+        (
+            "versioned_docs/version-1.0/tides.md",
+            "# Tides\n\nThe first edition speaks of the moon.\n",
+        ),
+    ]);
+    desk.ingest(&[]).await;
+    let found = by_link(&desk);
+    assert_eq!(links(&found), ["docs/tides"]);
+    assert!(found["docs/tides"].text.contains("first"));
+}
+
+#[tokio::test]
+async fn a_short_page_is_a_page_and_differs_from_another_by_a_sign() {
+    let desk = Desk::with(&[
+        ("_category_.json", "{}"),
+        ("less.mdx", "# Order\n\nUse `a < b`\n"),
+        ("more.mdx", "# Order\n\nUse `a > b`\n"),
+        ("port.mdx", "# Port\n\nPort: 8080.\n"),
+    ]);
+    desk.ingest(&[]).await;
+    assert!(desk.links().iter().eq(["less", "more", "port"]), "{:?}", desk.links());
 }
 
 #[tokio::test]

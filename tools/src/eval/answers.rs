@@ -23,6 +23,15 @@ const HISTORY_CHARS: usize = 8000;
 /// … and may have so many turns.
 const HISTORY_TURNS: usize = 10;
 
+/// The names of the shares that [`sum_up`] makes.
+pub(super) const SHARES: [&str; 5] = [
+    "refusal_recall",
+    "false_refusals",
+    "unsupported",
+    "citation_precision",
+    "relevant_cited",
+];
+
 /// What became of one question.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answered {

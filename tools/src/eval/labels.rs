@@ -36,6 +36,28 @@ enum Meaning {
     Passage(Uuid, Option<String>),
 }
 
+/// What is wrong with a label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Flaw {
+    /// The book has no such passage.
+    UnknownPassage,
+    /// The book has no such page.
+    UnknownPage,
+    /// No passage begins at the heading, so that its page is meant.
+    HeadingInside,
+}
+
+impl Flaw {
+    /// What it is, behind the label.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::UnknownPassage => "is no passage of this version of the book",
+            Self::UnknownPage => "is no page of the book",
+            Self::HeadingInside => "begins no passage: any passage of its page will do",
+        }
+    }
+}
+
 /// The labels of one question, understood.
 #[derive(Debug, Default)]
 pub(super) struct Wanted(Vec<(String, Meaning, f64)>);
@@ -48,27 +70,27 @@ impl Catalogue {
         Self(shelf.map(|it| Contents::of(&it)))
     }
 
-    /// Understands the labels of a question. The second part says what is not in the book.
+    /// Understands the labels of a question. The second part has those that are flawed.
     pub(super) fn understand(
         &self,
         labels: &BTreeMap<String, f64>,
-    ) -> (Wanted, Vec<String>) {
+    ) -> (Wanted, Vec<(String, Flaw)>) {
         let mut wanted = Wanted::default();
-        let mut missing = Vec::new();
+        let mut flawed = Vec::new();
         for (label, gain) in labels {
-            let (meaning, complaint) = self.meaning(label);
-            missing.extend(complaint.map(|it| format!("\"{label}\" {it}")));
+            let (meaning, flaw) = self.meaning(label);
+            flawed.extend(flaw.map(|it| (label.clone(), it)));
             wanted.0.push((label.clone(), meaning, *gain));
         }
-        (wanted, missing)
+        (wanted, flawed)
     }
 
-    fn meaning(&self, label: &str) -> (Meaning, Option<&'static str>) {
+    fn meaning(&self, label: &str) -> (Meaning, Option<Flaw>) {
         if let Ok(id) = Uuid::try_parse(label) {
             let page = self.0.as_ref().map(|it| it.passages.get(&id).cloned());
             let gone = matches!(page, Some(None));
-            let complaint = gone.then_some("is no passage of this version of the book");
-            return (Meaning::Passage(id, page.flatten()), complaint);
+            let flaw = gone.then_some(Flaw::UnknownPassage);
+            return (Meaning::Passage(id, page.flatten()), flaw);
         }
         let (page, anchor) = match label.split_once('#') {
             Some((page, anchor)) => (page, Some(anchor).filter(|it| !it.is_empty())),
@@ -82,7 +104,7 @@ impl Catalogue {
             };
         };
         let Some(path) = contents.pages.get(page) else {
-            return (Meaning::Page(page.to_owned()), Some("is no page of the book"));
+            return (Meaning::Page(page.to_owned()), Some(Flaw::UnknownPage));
         };
         let Some(anchor) = anchor else { return (Meaning::Page(path.clone()), None) };
         let place = (path.clone(), anchor.to_owned());
@@ -90,8 +112,7 @@ impl Catalogue {
             return (Meaning::Section(place.0, place.1), None);
         }
         // A small section lies in the passage of the one before it.
-        let complaint = "begins no passage: any passage of its page will do";
-        (Meaning::Page(place.0), Some(complaint))
+        (Meaning::Page(place.0), Some(Flaw::HeadingInside))
     }
 }
 

@@ -6,36 +6,43 @@ use shared::{App, config::Env, retrieval::Mode};
 
 use super::{
     answers::{self, Answered, Reader},
-    labels::{self, Catalogue, Wanted},
+    labels::{self, Catalogue, Flaw, Wanted},
     metrics,
     questions::{Question, Questions},
-    results::{PerQuestion, Results},
+    results::{self, PerQuestion, Results},
     search,
 };
 use crate::Outcome;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct How {
+#[derive(Debug)]
+pub(super) struct How<'a> {
     /// The ranking that counts.
     pub mode: Mode,
     /// Passages of each ranking.
     pub top_k: usize,
     /// Whole answers, too.
     pub answers: bool,
+    /// The names of the numbers that will be asked for.
+    pub numbers: Vec<&'a str>,
 }
+
+/// Questions, each with what it should find.
+type Understood<'a> = Vec<(&'a Question, Wanted)>;
 
 /// Asks every question; the results, and the run in lines.
 pub(super) async fn measure(
     questions: &Questions,
-    how: How,
+    how: How<'_>,
     env: &Env,
 ) -> Outcome<(Results, String)> {
     let app = App::new(env.clone());
     let book = app.book().await?;
     let rankings = search::rankings(how.mode, search::has_dense(book, how.mode).await?);
+    let through = rankings.iter().copied().map(search::name).collect::<Vec<_>>();
+    how.numbers.iter().try_for_each(|it| results::check(it, &through, how.answers))?;
     let reader = if how.answers { Some(Reader::new(env).await?) } else { None };
-    let (all, missing) = understood(&questions.all, &Catalogue::of(env));
+    let (all, missing) = understood(&questions.all, &Catalogue::of(env))?;
     let bar = ProgressBar::new(all.len() as u64);
     bar.set_style(ProgressStyle::with_template("asking {wide_bar} {pos}/{len} {eta}")?);
 
@@ -98,22 +105,35 @@ pub(super) async fn measure(
     Ok((results, run))
 }
 
-/// Each question with what it should find, and what of that is not in the book.
+/// Each question with what it should find, and what of that is not in the book. Fails when
+/// nothing of it is: it is another book, or its pages have other names.
 fn understood<'a>(
     questions: &'a [Question],
     catalogue: &Catalogue,
-) -> (Vec<(&'a Question, Wanted)>, Vec<String>) {
+) -> Outcome<(Understood<'a>, Vec<String>)> {
     let mut missing = Vec::new();
+    let mut is_of_the_book = questions.iter().all(|it| it.relevant.is_empty());
     let all = questions
         .iter()
         .map(|question| {
-            let (wanted, gone) = catalogue.understand(&question.relevant);
+            let (wanted, flawed) = catalogue.understand(&question.relevant);
+            let gone =
+                flawed.iter().filter(|(_, flaw)| *flaw != Flaw::HeadingInside).count();
+            is_of_the_book |= gone < question.relevant.len();
             let place = format!("question {} (line {})", question.id, question.line);
-            missing.extend(gone.iter().map(|it| format!("{place}: relevant: {it}")));
+            missing.extend(flawed.iter().map(|(label, flaw)| {
+                format!("{place}: relevant: \"{label}\" {}", flaw.words())
+            }));
             (question, wanted)
         })
         .collect();
-    (all, missing)
+    if let Some(first) = missing.first().filter(|_| !is_of_the_book) {
+        return Err(format!(
+            "nothing that the questions call relevant is in the book; {first}"
+        )
+        .into());
+    }
+    Ok((all, missing))
 }
 
 fn answerability(all: &[PerQuestion]) -> Option<f64> {

@@ -127,7 +127,9 @@ pub async fn run(args: Args, env: Env) -> Outcome {
         Ranking::Dense => Mode::Dense,
         Ranking::Lexical => Mode::Lexical,
     };
-    let how = How { mode, top_k: usize::from(args.top_k), answers: args.answers };
+    let numbers = args.min.iter().chain(&args.max).map(|it| it.name.as_str()).collect();
+    let top_k = usize::from(args.top_k);
+    let how = How { mode, top_k, answers: args.answers, numbers };
     let (results, run) = measure::measure(&questions, how, &env).await?;
     let compared = before.map(|before| results.compare(&before));
     print!("{}", terminal::summary(&results, &compared));

@@ -37,6 +37,10 @@ pub(super) struct Turn {
     pub text: String,
 }
 
+/// What a line of our own may say. Sets of others say more, and are read as they are.
+const KEYS: [&str; 7] =
+    ["id", "text", "question", "relevant", "history", "answerable", "draft"];
+
 /// All questions of a file or a folder.
 #[derive(Debug)]
 pub(super) struct Questions {
@@ -68,8 +72,14 @@ pub(super) fn read(path: &Path) -> Outcome<Questions> {
     let mut all = Vec::new();
     let mut seen = HashMap::new();
     for (line, value) in lines(&file)? {
-        let question = question(&value, line)
-            .map_err(|wrong| format!("{name}, line {line}: {wrong}"))?;
+        let unknown = value.as_object().into_iter().flat_map(|it| it.keys());
+        let unknown = unknown.filter(|_| !is_folder).find(|it| !KEYS.contains(&&***it));
+        let question = match unknown {
+            Some(key) => Err(format!("{key}: is unknown; there are {}", KEYS.join(", "))),
+            None => question(&value, line),
+        };
+        let question =
+            question.map_err(|wrong| format!("{name}, line {line}: {wrong}"))?;
         if let Some(before) = seen.insert(question.id.clone(), line) {
             let id = &question.id;
             return Err(format!(
@@ -262,6 +272,7 @@ mod tests {
             (b"{\"text\":\"a\",\"answerable\":1}", "line 1: answerable: must be"),
             (b"{\"text\":\"a\",\"history\":{}}", "line 1: history: must be a list"),
             (b"{\"text\":\"a\",\"history\":[{\"role\":\"x\"}]}", "line 1: history: must"),
+            (b"{\"text\":\"a\",\"relevent\":[]}", "line 1: relevent: is unknown"),
             (b"{\"id\":[],\"text\":\"a\"}", "line 1: id: must be"),
             (
                 b"{\"id\":1,\"text\":\"a\"}\n{\"id\":1,\"text\":\"b\"}",
@@ -280,7 +291,7 @@ mod tests {
         let write = |name: &str, text: &str| {
             fs::write(folder.path().join(name), text).unwrap();
         };
-        write("queries.jsonl", "{\"id\":\"q\",\"text\":\"a\"}\n");
+        write("queries.jsonl", "{\"id\":\"q\",\"text\":\"a\",\"metadata\":{}}\n");
         write(
             "qrels.jsonl",
             "{\"qid\":\"q\",\"docid\":\"d\",\"rel\":2}\n\

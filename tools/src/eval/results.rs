@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answers::{Answered, Summary},
+    answers::{Answered, SHARES, Summary},
     metrics::{self, Difference, NAMES},
     search::{Rank, Shown},
 };
@@ -13,6 +13,9 @@ use crate::Outcome;
 
 /// The form of the file; another one cannot be compared.
 const FORMAT: u32 = 1;
+
+/// How well answerable questions are told from others.
+const AUROC: &str = "answerability_auroc";
 
 /// Measures of a ranking by name.
 pub(super) type Means = BTreeMap<String, f64>;
@@ -114,32 +117,22 @@ impl Results {
     /// A number by its name: `ndcg@10` (the main ranking's pages), `passage:ndcg@10`,
     /// `lexical:recall@5`, `dense:passage:mrr@10`, `citation_precision`, …
     pub(super) fn number(&self, name: &str) -> Option<f64> {
-        if name == "answerability_auroc" {
+        if name == AUROC {
             return self.answerability_auroc;
         }
         let share = self.answers.as_ref().and_then(|it| it.shares.get(name));
         if let Some(share) = share {
             return Some(*share);
         }
-        let mut parts: Vec<&str> = name.split(':').collect();
-        let measure = parts.pop()?;
-        let is_level = |it: &&str| matches!(*it, "page" | "passage");
-        let level = parts.pop_if(|it| is_level(&&**it)).unwrap_or("page");
-        let ranking = parts.pop().unwrap_or(&self.main);
-        if !parts.is_empty() {
-            return None;
-        }
+        let (ranking, level, measure) = parts(name, &self.main)?;
         self.metrics.get(ranking)?.get(level)?.get(measure).copied()
     }
 
     /// Every name that [`Self::number`] knows here.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = NAMES.iter().map(|it| (*it).to_owned()).collect();
-        names.extend(NAMES.iter().map(|it| format!("passage:{it}")));
-        for ranking in self.metrics.keys().filter(|it| **it != self.main) {
-            names.extend(NAMES.iter().map(|it| format!("{ranking}:{it}")));
-        }
-        names.extend(self.answerability_auroc.map(|_| "answerability_auroc".to_owned()));
+        let legs = self.metrics.keys().filter(|it| **it != self.main);
+        let mut names = names(legs.map(String::as_str));
+        names.extend(self.answerability_auroc.map(|_| AUROC.to_owned()));
         names.extend(self.answers.iter().flat_map(|it| it.shares.keys().cloned()));
         names
     }
@@ -169,6 +162,38 @@ impl Results {
         let compared = ["ndcg@10", "recall@5", "mrr@10"];
         (pairs.len(), compared.into_iter().filter_map(difference).collect())
     }
+}
+
+/// Whether `name` can be a number of these rankings, the main one first, and of answers if
+/// they are asked for. Fails with the names that can.
+pub(super) fn check(name: &str, rankings: &[&str], has_answers: bool) -> Outcome {
+    let shares = if has_answers { &SHARES[..] } else { &[] };
+    let main = rankings.first().copied().unwrap_or_default();
+    let is_measure = parts(name, main).is_some_and(|(ranking, _, measure)| {
+        rankings.contains(&ranking) && NAMES.contains(&measure)
+    });
+    if is_measure || name == AUROC || shares.contains(&name) {
+        return Ok(());
+    }
+    let mut names = names(rankings.iter().skip(1).copied());
+    names.extend([AUROC].iter().chain(shares).map(|it| (*it).to_owned()));
+    Err(format!("there is no \"{name}\" here; there are {}", names.join(", ")).into())
+}
+
+/// The ranking, the level and the measure that a name means.
+fn parts<'a>(name: &'a str, main: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let mut parts: Vec<&str> = name.split(':').collect();
+    let measure = parts.pop()?;
+    let level = parts.pop_if(|it| matches!(*it, "page" | "passage")).unwrap_or("page");
+    let ranking = parts.pop().unwrap_or(main);
+    parts.is_empty().then_some((ranking, level, measure))
+}
+
+/// The names of the measures: of the main ranking, and of its legs.
+fn names<'a>(legs: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let prefixes = ["", "passage:"].map(str::to_owned).into_iter();
+    let prefixes = prefixes.chain(legs.map(|it| format!("{it}:")));
+    prefixes.flat_map(|it| NAMES.map(|name| format!("{it}{name}"))).collect()
 }
 
 fn mean<'a>(all: impl Iterator<Item = &'a Means>) -> Means {

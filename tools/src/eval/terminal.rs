@@ -6,6 +6,9 @@ use super::{
     results::Results,
 };
 
+/// So many labels that the book does not have are named; `results.json` has them all.
+const NOTES: usize = 20;
+
 /// What the terminal shows.
 pub(super) fn summary(results: &Results, compared: &Compared) -> String {
     let mut lines = vec![format!(
@@ -56,7 +59,10 @@ pub(super) fn summary(results: &Results, compared: &Compared) -> String {
             ));
         }
     }
-    lines.extend(results.missing.iter().map(|it| format!("note: {it}")));
+    lines.extend(results.missing.iter().take(NOTES).map(|it| format!("note: {it}")));
+    if let more @ 1.. = results.missing.len().saturating_sub(NOTES) {
+        lines.push(format!("note: and {more} more"));
+    }
     lines.push(String::new());
     lines.join("\n")
 }

@@ -16,7 +16,7 @@ use super::{
         tree::{Id, Syntax, Tree},
         with_title,
     },
-    read::Page,
+    read::{Book, Page},
 };
 use crate::Outcome;
 
@@ -39,12 +39,12 @@ const OF_FONTS: [&str; 2] =
 
 /// The chapters of the book at `path` in reading order, each under its path in the book.
 /// Fails on what is no EPUB, is protected, or unpacks to more than a book; the words name the
-/// file.
-pub(super) fn book(path: &Path) -> Outcome<Vec<Page>> {
+/// file. A place in the order without a file is a warning.
+pub(super) fn book(path: &Path) -> Outcome<Book> {
     read(path).map_err(|err| format!("{}: {err}", path.display()).into())
 }
 
-fn read(path: &Path) -> Outcome<Vec<Page>> {
+fn read(path: &Path) -> Outcome<Book> {
     let mut files = Files::open(path)?;
     if files.is_protected()? {
         return Err("the chapters are protected by DRM, so nobody but the reading app \
@@ -72,7 +72,7 @@ fn read(path: &Path) -> Outcome<Vec<Page>> {
     if pages.is_empty() {
         return Err("the book has no text; are its pages pictures?".into());
     }
-    Ok(pages)
+    Ok(Book { pages, warnings: package.warnings, ..Book::default() })
 }
 
 /// What the package file says of the book.
@@ -82,6 +82,8 @@ struct Package {
     chapters: Vec<String>,
     /// The table of contents, of EPUB 3 or of EPUB 2.
     contents: Option<String>,
+    /// What of the reading order is in no list of files.
+    warnings: Vec<String>,
 }
 
 /// The files in the book.
@@ -212,9 +214,11 @@ impl Files {
         }
         for id in tree.named("itemref") {
             let idref = tree.attribute(id, "idref").unwrap_or_default();
-            let (href, kind) = items
-                .get(idref)
-                .ok_or_else(|| format!("{file}: its spine names an unknown {idref:?}"))?;
+            let Some((href, kind)) = items.get(idref) else {
+                let warning = format!("{file}: its spine names an unknown {idref:?}");
+                package.warnings.push(warning);
+                continue;
+            };
             if matches!(kind.as_str(), "application/xhtml+xml" | "text/html" | "") {
                 package.chapters.push(href.clone());
             }
@@ -367,7 +371,7 @@ mod tests {
     #[test]
     fn chapters_come_in_reading_order_with_their_anchors_and_titles() {
         let file = zipped(&trees());
-        let pages = book(file.path()).unwrap();
+        let pages = book(file.path()).unwrap().pages;
         let found: Vec<_> =
             pages.iter().map(|it| (it.path.as_str(), it.source.as_str())).collect();
         assert_eq!(
@@ -393,7 +397,7 @@ mod tests {
         let mut files = with("OEBPS/book.opf", opf.as_bytes());
         files.retain(|it| it.0 != "OEBPS/nav.xhtml");
         files.push(("OEBPS/nav.xhtml", ncx.as_bytes()));
-        let pages = book(zipped(&files).path()).unwrap();
+        let pages = book(zipped(&files).path()).unwrap().pages;
         assert!(pages[1].source.contains("title: \"Elms first\""), "{pages:?}");
     }
 
@@ -427,6 +431,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_the_order_without_a_file_is_a_warning() {
+        let opf = OPF.replace("<itemref idref='nav'/>", "<itemref idref='gone'/>");
+        let book = book(zipped(&with("OEBPS/book.opf", opf.as_bytes())).path()).unwrap();
+        assert_eq!(book.pages.len(), 2);
+        assert_eq!(
+            book.warnings,
+            ["OEBPS/book.opf: its spine names an unknown \"gone\""]
+        );
+    }
+
+    #[test]
     fn what_is_broken_is_named() {
         let mut files = trees();
         files.pop();
@@ -457,7 +472,8 @@ mod tests {
             .chain("<p>Größe 漢".encode_utf16())
             .flat_map(u16::to_be_bytes)
             .collect();
-        let pages = book(zipped(&with("OEBPS/text/one.xhtml", &wide)).path()).unwrap();
+        let pages =
+            book(zipped(&with("OEBPS/text/one.xhtml", &wide)).path()).unwrap().pages;
         assert!(pages[1].source.ends_with("Größe 漢\n"), "{pages:?}");
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn book(from: &Path, kind: Option<BookKind>, base_url: &str) -> Outco
         BookKind::MdBook => mdbook::read(from)?,
         BookKind::Docusaurus => docusaurus::read(from, path_of(base_url))?,
         BookKind::Html => site(from, base_url)?,
-        BookKind::Epub => Book { pages: epub::book(from)?, ..Book::default() },
+        BookKind::Epub => epub::book(from)?,
         BookKind::Pdf => {
             let pdf = pdf::book(from, &file_name(from)?)?;
             Book { pages: vec![pdf.page], warnings: pdf.warnings, ..Book::default() }

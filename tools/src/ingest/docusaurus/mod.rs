@@ -8,12 +8,12 @@ mod settings;
 mod stub;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs::{self, Metadata},
     path::{Path, PathBuf},
 };
 
-use self::{partial::Partials, settings::Settings};
+use self::{partial::Partials, route::Rules, settings::Settings};
 use super::{
     anchors::Slugs,
     front::{self, Front},
@@ -23,6 +23,7 @@ use super::{
 use crate::Outcome;
 
 /// One folder of pages and where the site shows it.
+#[derive(Default)]
 struct Docs {
     /// The folder.
     folder: PathBuf,
@@ -30,7 +31,12 @@ struct Docs {
     label: String,
     /// The route of its first page, without slashes around it: `my-book/docs`.
     route: String,
+    /// What else decides about the routes of its pages.
+    rules: Rules,
 }
+
+/// The pages that were read, by their text: who says it once more repeats them.
+type Bodies = HashMap<String, String>;
 
 /// The pages of the site, or of the folder of pages. `base` is the path of `BOOK_BASE_URL`;
 /// what it shares with the routes is not said twice.
@@ -46,11 +52,11 @@ pub(super) fn read(from: &Path, base: &str) -> Outcome<Book> {
         None => None,
     };
     let mut book = Book::default();
-    let mut bodies = HashSet::new();
+    let mut bodies = Bodies::new();
     let mut partials = Partials::new(site.unwrap_or(&from));
     for docs in folders(&from, site, settings.as_ref())? {
         let docs = Docs { route: beyond(base, &docs.route), ..docs };
-        pages(&docs, settings.as_ref(), (&mut partials, &mut bodies), &mut book)?;
+        pages(&docs, (&mut partials, &mut bodies), &mut book)?;
     }
     book.missing.append(&mut partials.missing);
     if book.pages.is_empty() {
@@ -73,7 +79,7 @@ fn folders(
         let has_inner = inner.is_dir()
             && ["sidebars.js", "sidebars.ts"].iter().any(|it| from.join(it).is_file());
         let folder = if has_inner { inner } else { from.to_owned() };
-        return Ok(vec![Docs { folder, label: String::new(), route: String::new() }]);
+        return Ok(vec![Docs { folder, ..Docs::default() }]);
     };
     let has_many = settings.docs.len() > 1;
     let mut found = Vec::new();
@@ -88,33 +94,33 @@ fn folders(
         let current = site.join(&docs.path);
         let label = if has_many { format!("{}/", docs.path) } else { String::new() };
         let (versions, prefix) = versions(site, docs.id.as_deref())?;
-        let newest =
-            versions.first().filter(|_| docs.last_version.as_deref() != Some("current"));
-        let newest = newest
-            .map(|it| (it, site.join(format!("{prefix}versioned_docs/version-{it}"))));
+        let last = docs.last_version.as_deref();
+        let named = versions.iter().find(|it| last == Some(it.as_str()));
+        let released = named.or(versions.first()).filter(|_| last != Some("current"));
+        let released =
+            released.map(|it| site.join(format!("{prefix}versioned_docs/version-{it}")));
+        let rules =
+            Rules { slash: settings.trailing_slash, keeps_numbers: docs.keeps_numbers };
         let is_asked = |folder: &Path| from == site || kind::real(folder) == from;
-        match newest {
-            Some((_, folder)) if is_asked(&folder) && folder.is_dir() => {
-                found.push(Docs { folder, label, route });
+        match released {
+            Some(folder) if is_asked(&folder) && folder.is_dir() => {
+                found.push(Docs { folder, label, route, rules });
             }
             // Asked for by name: what will be the next version.
             Some(_) if from != site && is_asked(&current) => {
                 let route = format!("{route}/next").trim_start_matches('/').to_owned();
-                found.push(Docs { folder: current, label, route });
+                found.push(Docs { folder: current, label, route, rules });
             }
             _ if is_asked(&current) && current.is_dir() => {
-                found.push(Docs { folder: current, label, route });
+                found.push(Docs { folder: current, label, route, rules });
             }
             _ => {}
         }
     }
     if found.is_empty() && from != site {
         // A folder of the site that its settings do not name as plain words.
-        found.push(Docs {
-            folder: from.to_owned(),
-            label: String::new(),
-            route: String::new(),
-        });
+        let rules = Rules { slash: settings.trailing_slash, ..Rules::default() };
+        found.push(Docs { folder: from.to_owned(), rules, ..Docs::default() });
     }
     Ok(found)
 }
@@ -142,8 +148,7 @@ fn beyond(base: &str, route: &str) -> String {
 /// Adds the pages of one folder to the book.
 fn pages(
     docs: &Docs,
-    settings: Option<&Settings>,
-    (partials, bodies): (&mut Partials<'_>, &mut HashSet<String>),
+    (partials, bodies): (&mut Partials<'_>, &mut Bodies),
     book: &mut Book,
 ) -> Outcome {
     let is_page = |file: &Path| {
@@ -157,7 +162,7 @@ fn pages(
             continue;
         }
         let place = (path.as_str(), file.as_path(), &about);
-        if let Some(page) = page(docs, settings, place, (partials, bodies), book)? {
+        if let Some(page) = page(docs, place, (partials, bodies), book)? {
             let parents = ancestors(&path).filter_map(|it| labels.get(it).cloned());
             let parents = parents.collect();
             book.pages.push(Page {
@@ -173,9 +178,8 @@ fn pages(
 /// One page, or `None` when its readers do not find it or find nothing in it.
 fn page(
     docs: &Docs,
-    settings: Option<&Settings>,
     (path, file, about): (&str, &Path, &Metadata),
-    (partials, bodies): (&mut Partials<'_>, &mut HashSet<String>),
+    (partials, bodies): (&mut Partials<'_>, &mut Bodies),
     book: &mut Book,
 ) -> Outcome<Option<Page>> {
     let source = read::text(file, about)?;
@@ -185,16 +189,21 @@ fn page(
         return Ok(None);
     }
     let body = mdx::text(&partials.resolved(file, &source)?);
+    let name = format!("{}{path}", docs.label);
     if stub::is_stub(&body) {
         book.leave_out("stubs");
+        book.warnings.push(format!("{name}: a stub, left out"));
         return Ok(None);
     }
-    if !bodies.insert(stub::words(&body)) {
-        book.leave_out("pages that repeat another");
-        return Ok(None);
-    }
-    let keeps_slash = settings.and_then(|it| it.trailing_slash);
-    let address = route::of(&docs.route, path, &front, keeps_slash);
+    match bodies.entry(body.split_whitespace().collect::<Vec<_>>().join(" ")) {
+        Entry::Occupied(first) => {
+            book.leave_out("pages that repeat another");
+            book.warnings.push(format!("{name}: repeats {}, left out", first.get()));
+            return Ok(None);
+        }
+        Entry::Vacant(first) => first.insert(name),
+    };
+    let address = route::of(&docs.route, path, &front, docs.rules);
     let source = source[..front.len].to_owned() + &body;
     let source = markdown::without_definitions(&source);
     let title = title(&front, &body);

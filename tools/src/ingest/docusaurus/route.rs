@@ -2,14 +2,24 @@
 
 use super::super::front::Front;
 
+/// What the site's settings say of all routes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// `trailingSlash`.
+    pub slash: Option<bool>,
+    /// `numberPrefixParser: false`.
+    pub keeps_numbers: bool,
+}
+
 /// The route of the page `path`, without a slash at its start. `root` is the route of its
-/// folder of pages, `slash` the site's `trailingSlash`.
-pub(super) fn of(root: &str, path: &str, front: &Front, slash: Option<bool>) -> String {
+/// folder of pages.
+pub(super) fn of(root: &str, path: &str, front: &Front, rules: Rules) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.rsplit_once('.').map_or(name, |it| it.0);
-    let has_prefixes = front.field("parse_number_prefixes") != Some("false");
-    let clean = |it| if has_prefixes { without_number(it) } else { it };
-    let folders: Vec<&str> = folder.split('/').map(without_number).collect();
+    let keeps_numbers =
+        rules.keeps_numbers || front.field("parse_number_prefixes") == Some("false");
+    let clean = |it| if keeps_numbers { it } else { without_number(it) };
+    let folders: Vec<&str> = folder.split('/').map(clean).collect();
     let folder_route = match folders.join("/") {
         it if it.is_empty() => "/".to_owned(),
         it => format!("/{it}/"),
@@ -22,7 +32,7 @@ pub(super) fn of(root: &str, path: &str, front: &Front, slash: Option<bool>) -> 
     };
     let route = format!("{root}{slug}");
     let route = route.trim_start_matches('/');
-    match slash {
+    match rules.slash {
         Some(true) if !route.ends_with('/') && !route.is_empty() => format!("{route}/"),
         Some(false) => route.trim_end_matches('/').to_owned(),
         _ => route.to_owned(),
@@ -75,7 +85,8 @@ mod tests {
     use crate::ingest::front;
 
     fn route(path: &str, fields: &str) -> String {
-        of("docs", path, &front::read(&format!("---\n{fields}\n---\n")), None)
+        let front = front::read(&format!("---\n{fields}\n---\n"));
+        of("docs", path, &front, Rules::default())
     }
 
     #[test]
@@ -108,14 +119,29 @@ mod tests {
         assert_eq!(route("a/b.md", "slug: /x/y"), "docs/x/y");
         assert_eq!(route("01-a/b.md", "slug: x"), "docs/a/x");
         assert_eq!(route("a/b.md", "slug: ../x/"), "docs/x/");
-        assert_eq!(route("01-a/02-b.md", "parse_number_prefixes: false"), "docs/a/02-b");
+    }
+
+    #[test]
+    fn a_page_or_a_site_may_keep_the_numbers_of_files_and_folders() {
+        let page = "parse_number_prefixes: false";
+        assert_eq!(route("01-intro/02-np.md", page), "docs/01-intro/02-np");
+        assert_eq!(
+            route("01-intro/02-np.md", "parse_number_prefixes: true"),
+            "docs/intro/np"
+        );
+        let rules = Rules { keeps_numbers: true, ..Rules::default() };
+        let path = "01-intro/02-np.md";
+        assert_eq!(of("docs", path, &Front::default(), rules), "docs/01-intro/02-np");
     }
 
     #[test]
     fn the_slash_at_the_end_is_the_sites_choice() {
         let front = Front::default();
-        assert_eq!(of("", "a.md", &front, Some(true)), "a/");
-        assert_eq!(of("", "a/index.md", &front, Some(false)), "a");
-        assert_eq!(of("", "index.md", &front, Some(true)), "");
+        let of = |path, slash| {
+            of("", path, &front, Rules { slash: Some(slash), ..Rules::default() })
+        };
+        assert_eq!(of("a.md", true), "a/");
+        assert_eq!(of("a/index.md", false), "a");
+        assert_eq!(of("index.md", true), "");
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Docs {
     pub route: String,
     /// `lastVersion`.
     pub last_version: Option<String>,
+    /// `numberPrefixParser: false`: numbers before names stay.
+    pub keeps_numbers: bool,
 }
 
 impl Settings {
@@ -30,9 +32,9 @@ impl Settings {
         let code = without_comments(source);
         let mut docs = Vec::new();
         // The preset's: `docs: { … }`, or nothing said about it.
-        let preset = value(&code, "docs").map(str::trim_start);
+        let preset = preset(&code);
         if !preset.is_some_and(|it| it.starts_with("false")) {
-            let options = preset.filter(|it| it.starts_with('{')).map_or("", object);
+            let options = preset.filter(|it| it.starts_with('{')).map_or("", enclosed);
             docs.push(Docs::read(options));
         }
         // Further instances: `['@docusaurus/plugin-content-docs', { … }]`.
@@ -41,7 +43,7 @@ impl Settings {
             if let Some(open) =
                 after.find(['{', ']']).filter(|it| after[*it..].starts_with('{'))
             {
-                docs.push(Docs::read(object(&after[open..])));
+                docs.push(Docs::read(enclosed(&after[open..])));
             }
         }
         let slash = value(&code, "trailingSlash").map(str::trim_start);
@@ -64,8 +66,27 @@ impl Docs {
             path: text(options, "path").unwrap_or_else(|| "docs".to_owned()),
             route: text(options, "routeBasePath").unwrap_or_else(|| "docs".to_owned()),
             last_version: text(options, "lastVersion"),
+            keeps_numbers: value(options, "numberPrefixParser")
+                .is_some_and(|it| it.trim_start().starts_with("false")),
         }
     }
+}
+
+/// What the preset's `docs` are. `themeConfig` has a key of that name, too, so the presets are
+/// asked first, and where they are computed all but `themeConfig`.
+fn preset(code: &str) -> Option<&str> {
+    let list = value(code, "presets").map_or("", str::trim_start);
+    let in_list =
+        if list.starts_with('[') { value(enclosed(list), "docs") } else { None };
+    let elsewhere = || {
+        let theme = value(code, "themeConfig").map(str::trim_start);
+        let Some(theme) = theme.filter(|it| it.starts_with('{')) else {
+            return value(code, "docs");
+        };
+        let before = &code[..code.len() - theme.len()];
+        value(before, "docs").or_else(|| value(&theme[enclosed(theme).len()..], "docs"))
+    };
+    in_list.or_else(elsewhere).map(str::trim_start)
 }
 
 /// What follows `key:` where that is a property.
@@ -86,16 +107,17 @@ fn text(code: &str, key: &str) -> Option<String> {
     (!words.contains(['$', '\n', '\\'])).then(|| words.to_owned())
 }
 
-/// The object at the start of `code`, braces included.
-fn object(code: &str) -> &str {
+/// The object or the list at the start of `code`, brackets included.
+fn enclosed(code: &str) -> &str {
+    let (open, close) = if code.starts_with('[') { ('[', ']') } else { ('{', '}') };
     let mut depth = 0;
     let mut quote = None;
     for (at, c) in code.char_indices() {
         match (quote, c) {
             (None, '"' | '\'' | '`') => quote = Some(c),
-            (Some(open), c) if open == c => quote = None,
-            (None, '{') => depth += 1,
-            (None, '}') => {
+            (Some(mark), c) if mark == c => quote = None,
+            (None, c) if c == open => depth += 1,
+            (None, c) if c == close => {
                 depth -= 1;
                 if depth == 0 {
                     return &code[..=at];
@@ -145,6 +167,7 @@ mod tests {
             path: path.to_owned(),
             route: route.to_owned(),
             last_version: None,
+            keeps_numbers: false,
         }
     }
 
@@ -172,5 +195,25 @@ mod tests {
         assert_eq!(settings.docs, [docs(None, "docs", "docs")]);
         let settings = Settings::read("({ presets: [['classic', { docs: false }]] })");
         assert_eq!(settings.docs, []);
+    }
+
+    #[test]
+    fn the_docs_of_the_theme_are_not_those_of_the_preset() {
+        let theme = "themeConfig: { docs: { sidebar: { hideable: true } } }";
+        let options = "{ docs: { routeBasePath: '/', numberPrefixParser: false } }";
+        let expected = [Docs { keeps_numbers: true, ..docs(None, "docs", "/") }];
+        for site in [
+            format!("({{ {theme}, presets: [['classic', {options}]] }})"),
+            format!(
+                "const options = {options}; ({{ {theme}, presets: [['classic', options]] }})"
+            ),
+            format!(
+                "const config = {{ {theme} }}; config.presets = [['classic', {options}]];"
+            ),
+        ] {
+            assert_eq!(Settings::read(&site).docs, expected, "{site}");
+        }
+        let only_theme = format!("({{ {theme} }})");
+        assert_eq!(Settings::read(&only_theme).docs, [docs(None, "docs", "docs")]);
     }
 }

@@ -13,6 +13,12 @@ use super::{
 };
 use crate::Outcome;
 
+/// Why an address is none of ours.
+const ELSEWHERE: &str = "not an address of this site";
+
+/// So many reasons are given when a sitemap has no page at all.
+const REASONS: usize = 3;
+
 /// A site as far as it lies in a folder.
 #[derive(Debug, Default)]
 pub(in crate::ingest) struct Site {
@@ -98,8 +104,18 @@ pub(in crate::ingest) fn sitemap(from: &Path, base: &str) -> Outcome<Site> {
         }
     }
     if pages.is_empty() {
-        let from = from.display();
-        return Err(format!("{from}: none of the listed pages is in this folder").into());
+        let why = if site.warnings.is_empty() {
+            "it lists no page".to_owned()
+        } else if base.is_empty() {
+            "set BOOK_BASE_URL to what the addresses in it begin with".to_owned()
+        } else if site.warnings.iter().all(|it| it.ends_with(ELSEWHERE)) {
+            format!("no address in it begins with BOOK_BASE_URL, {base}")
+        } else {
+            "none of the listed pages is in this folder".to_owned()
+        };
+        let reasons: Vec<_> =
+            [why].into_iter().chain(site.warnings.into_iter().take(REASONS)).collect();
+        return Err(format!("{}: {}", from.display(), reasons.join("; ")).into());
     }
     for (path, link) in pages {
         let html = page(&text(&dir.join(&path))?);
@@ -119,9 +135,9 @@ fn located(
     address: &str,
     is_map: bool,
 ) -> Result<(String, String), &'static str> {
-    let rest = address.strip_prefix(base).ok_or("not an address of this site")?;
+    let rest = address.strip_prefix(base).ok_or(ELSEWHERE)?;
     if !rest.is_empty() && !rest.starts_with(['/', '?', '#']) {
-        return Err("not an address of this site");
+        return Err(ELSEWHERE);
     }
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let link = decoded(rest.trim_start_matches('/')).ok_or("no UTF-8 in its escapes")?;
@@ -300,7 +316,30 @@ mod tests {
         assert!(warnings.contains("passwd: leads out"), "{warnings}");
         let one = sitemap(&dir.path().join("sitemap.xml"), "https://book.example/docs");
         assert_eq!(one.unwrap().pages.len(), 3);
-        assert!(sitemap(dir.path(), "https://nobody.example").is_err());
+    }
+
+    #[test]
+    fn a_sitemap_without_a_page_says_which_setting_does_not_fit() {
+        let pages = ["a", "b", "c", "d"]
+            .map(|it| format!("<url><loc>https://book.example/{it}</loc></url>"));
+        let map = format!("<urlset>{}</urlset>", pages.concat());
+        let dir = files(&[("sitemap.xml", &map)]);
+        let refused = |base| sitemap(dir.path(), base).unwrap_err().to_string();
+        let unset = refused("");
+        assert!(unset.contains(": set BOOK_BASE_URL to what"), "{unset}");
+        let other = refused("https://nobody.example");
+        assert!(
+            other.contains("begins with BOOK_BASE_URL, https://nobody.example"),
+            "{other}"
+        );
+        let gone = refused("https://book.example");
+        assert!(gone.contains("none of the listed pages is in this folder"), "{gone}");
+        for wrong in [unset, other, gone] {
+            assert!(
+                wrong.contains("book.example/c: ") && !wrong.contains("/d: "),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
