@@ -23,7 +23,7 @@ const SCRIPT: &str =
 
 /// Something is found for every question.
 const PAGE: &str = "# Whales\n\nThe whale is white, as chapter 41 and chapter 42 say at length. \
-    The second thread and the third thread are long: m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10.\n";
+    The hidden trigger is a question. The second thread and the third thread are long: m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10.\n";
 
 /// A recording, and our ids by theirs.
 struct Play {
@@ -249,6 +249,10 @@ async fn every_recorded_success_is_ours_too() {
     let theirs = asked["params"]["thread_id"].as_str().unwrap().to_owned();
     play.names.insert(theirs, long.as_str().unwrap().to_owned());
     play.plays("32").await;
+    // What is hidden is in none of them.
+    for case in ["41", "42"] {
+        play.plays(case).await;
+    }
 
     for (case, status) in [
         ("66", 400),
