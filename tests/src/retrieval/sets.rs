@@ -244,7 +244,12 @@ async fn every_question_of_a_set_is_ranked_alike() {
         let passages = lines(&folder.join("docs.jsonl"));
         let passages = passages
             .iter()
-            .map(|it| passage((&text(it, "id"), &text(it, "title"), &text(it, "text"))))
+            .map(|it| {
+                // A title that is empty is read back from Qdrant as the path.
+                let (id, title) = (text(it, "id"), text(it, "title"));
+                let title = if title.is_empty() { &id } else { &title };
+                passage((&id, title, &text(it, "text")))
+            })
             .collect();
         let questions = lines(&folder.join("queries.jsonl"));
         let questions = questions.iter().map(|it| text(it, "text")).collect();

@@ -15,8 +15,8 @@ use crate::retrieval::{Filter, Leg, passage::has_prefix};
 const LANES: usize = 16;
 
 impl Shelf {
-    /// The passages nearest to `question` by dot product, which is the cosine of normalised
-    /// vectors; best first, ties by id. Empty when the dimension is not the book's. Exact: the small
+    /// The passages nearest to `question` by the cosine, added in f64 and then rounded, so that
+    /// it is the same however it was added; best first, ties by id. Empty when the dimension is not the book's. Exact: the small
     /// copy of the vectors only tells which passages need no comparison.
     pub fn dense(&self, question: &[f32], filter: &Filter, limit: usize) -> Leg {
         if question.is_empty() || question.len() != self.header.dimension as usize {
@@ -41,10 +41,11 @@ impl Shelf {
         }
         let floor = lowest.floor();
         let rows = self.dense_rows().chunks_exact(question.len());
+        let length = dot(question, question);
         let mut best = Best::new(limit);
         for ((number, row), high) in (0_u32..).zip(rows).zip(highest) {
             if high >= floor && self.admits(filter, number) {
-                let score = dot(question, row);
+                let score = cosine(dot(question, row), length, dot(row, row));
                 if best.wants(score, number) {
                     best.put(score, number);
                 }
@@ -115,14 +116,21 @@ impl Shelf {
     }
 }
 
+/// The cosine of two vectors with these squared lengths, which normalising has made 1 but for
+/// its rounding; 0 for a vector without a direction.
+fn cosine(dot: f64, one: f64, other: f64) -> f32 {
+    let lengths = (one * other).sqrt();
+    if lengths > 0.0 { (dot / lengths) as f32 } else { 0.0 }
+}
+
 /// The dot product in [`LANES`] running sums, which are added pairwise at the end.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+fn dot(a: &[f32], b: &[f32]) -> f64 {
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
+    let mut sums = [0.0_f64; LANES];
     for (a, b) in a.iter().zip(b) {
         for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
+            sums[lane] += f64::from(a[lane]) * f64::from(b[lane]);
         }
     }
     let mut width = LANES;
@@ -132,7 +140,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] += sums[lane + width];
         }
     }
-    a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| sum + a * b)
+    let rest = a_rest.iter().zip(b_rest);
+    rest.fold(sums[0], |sum, (a, b)| sum + f64::from(*a) * f64::from(*b))
 }
 
 /// A score and the number of its passage; greater is better. Numbers follow the order of
