@@ -67,7 +67,7 @@ pub struct News {
     pub is_lapsed: bool,
 }
 
-/// What is known of a run's exchange by now, for [`so_far`].
+/// The columns of which [`so_far`] makes the exchange as it is known by now.
 macro_rules! so_far {
     () => {
         "runs.exchange || runs.known as exchange,
