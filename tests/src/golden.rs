@@ -5,12 +5,15 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, body::Body, http::Request};
+use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use shared::config::Env;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use crate::support::{self, Reply, book, database};
 
@@ -21,6 +24,10 @@ const KEY: &str = "an internal key";
 const SCRIPT: &str =
     "The whale |is white [1]|, as ch. 42 says|. 🐋 Déjà vu — 白鯨\n|End.";
 
+/// The same, which then begins again and takes its time over it.
+const SLOW_SCRIPT: &str = "The whale |is white [1]|, as ch. 42 says|. 🐋 Déjà vu — 白鯨\n|End.\
+    |The whale |{{pause}}|{{pause}}|is white";
+
 /// Something is found for every question.
 const PAGE: &str = "# Whales\n\nThe whale is white, as chapter 41 and chapter 42 say at length. \
     The hidden trigger is a question. The second thread and the third thread are long: m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10.\n";
@@ -30,6 +37,7 @@ struct Play {
     folder: PathBuf,
     /// The book that is asked.
     _book: TempDir,
+    env: Env,
     router: Router,
     names: HashMap<String, String>,
 }
@@ -53,7 +61,8 @@ impl Play {
         book::ingest(&pages, &shelf).await;
         let env = env.with("BOOK_SHELF", shelf.to_str().unwrap());
         let (folder, names) = (PathBuf::from(folder), HashMap::new());
-        Self { folder, _book: book, router: support::router(env), names }
+        let router = support::router(env.clone());
+        Self { folder, _book: book, env, router, names }
     }
 
     fn read(&self, case: &str, ending: &str) -> String {
@@ -79,18 +88,7 @@ impl Play {
         for (theirs, ours) in &self.names {
             body = body.replace(theirs, ours);
         }
-        self.ask(reader, body).await
-    }
-
-    async fn ask(&self, reader: Option<&str>, body: String) -> Reply {
-        let path = format!("{PATH}?user_id={}", reader.unwrap_or_default());
-        let mut request = axum::http::Request::post(path)
-            .header("content-type", "application/json")
-            .header("origin", "https://book.example.com");
-        if reader.is_some() {
-            request = request.header("x-api-key", KEY);
-        }
-        support::send(&self.router, request.body(body.into()).unwrap()).await
+        support::send(&self.router, request(reader, body)).await
     }
 
     /// Says what the recording has no case for, but its later cases need; returns the thread
@@ -104,7 +102,8 @@ impl Play {
         });
         let params = json!({ "thread_id": thread, "input": input });
         let body = json!({ "type": kind, "params": params });
-        let reply = self.ask(Some("alice"), body.to_string()).await;
+        let request = request(Some("alice"), body.to_string());
+        let reply = support::send(&self.router, request).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         reply.events()[0]["thread"]["id"].clone()
     }
@@ -114,15 +113,48 @@ impl Play {
         let reply = self.send(case).await;
         assert_eq!(reply.status, 200, "{case}: {}", reply.text);
         let (theirs, ours) = if reply.headers["content-type"] == "text/event-stream" {
-            let recorded = self.read(case, "response.sse");
-            let data = recorded.lines().filter_map(|line| line.strip_prefix("data: "));
-            let recorded = data.map(|it| serde_json::from_str(it).unwrap()).collect();
-            (json!(without_repeats(recorded)), json!(without_repeats(reply.events())))
+            let theirs = that_we_have(events(&self.read(case, "response.sse")));
+            (json!(without_repeats(theirs)), json!(without_repeats(reply.events())))
         } else {
             let recorded = self.read(case, "response.json");
-            (serde_json::from_str(&recorded).unwrap(), reply.json())
+            (serde_json::from_str(&unlocked(&recorded)).unwrap(), reply.json())
         };
         self.same(&theirs, &ours, case);
+    }
+
+    /// Plays a case whose client hangs up in the middle of a second attempt of the text.
+    async fn hangs_up(&mut self, case: &str) {
+        let recorded = self.read(case, "raw-chunked.http");
+        let (body, recorded) = recorded.split_once("<<<<<").unwrap();
+        let router = support::router(self.env.clone().with("LLM_SCRIPT", SLOW_SCRIPT));
+        let request = request(Some("alice"), body.trim().to_owned());
+        let response = router.oneshot(request).await.unwrap();
+        let (mut body, mut said) = (response.into_body(), String::new());
+        let theirs = without_repeats(events(recorded));
+        while without_repeats(events(&said)).len() < theirs.len()
+            || !events(&said).last().unwrap()["update"]["delta"]
+                .as_str()
+                .is_some_and(|it| it.ends_with("The whale"))
+        {
+            let frame = body.frame().await.unwrap().unwrap();
+            said.push_str(str::from_utf8(&frame.into_data().unwrap()).unwrap());
+        }
+        drop(body);
+        let ours = without_repeats(events(&said));
+        self.same(&json!(theirs), &json!(ours), case);
+        // What hangs up is what the next request finds, at some moment.
+        let thread = &ours[0]["thread"]["id"];
+        let path = format!("/api/v1/conversations/{}", thread.as_str().unwrap());
+        let headers = [("x-api-key", KEY)];
+        let path = format!("{path}?user_id=alice");
+        loop {
+            let reply =
+                support::call(&self.router, "GET", &path, &headers, Value::Null).await;
+            if reply.json()["messages"][1]["status"] == "stopped" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Plays a case that is refused.
@@ -210,6 +242,44 @@ fn annotation(it: &Value, at: &str) {
     assert!(data.values().all(Value::is_string), "{at}: {it}");
 }
 
+fn request(reader: Option<&str>, body: String) -> Request<Body> {
+    let path = format!("{PATH}?user_id={}", reader.unwrap_or_default());
+    let mut request = Request::post(path)
+        .header("content-type", "application/json")
+        .header("origin", "https://book.example.com");
+    if reader.is_some() {
+        request = request.header("x-api-key", KEY);
+    }
+    request.body(body.into()).unwrap()
+}
+
+fn events(stream: &str) -> Vec<Value> {
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|it| serde_json::from_str(&unlocked(it)).unwrap()).collect()
+}
+
+/// We have no locked threads.
+fn unlocked(recorded: &str) -> String {
+    let locked = r#"{"type":"locked","reason":"Escalated to support."}"#;
+    recorded.replace(locked, r#"{"type":"active"}"#)
+}
+
+/// The events of a turn without those of what our turns do not have: thoughts, tasks, effects
+/// in the page and the mark of a turn's end.
+fn that_we_have(mut events: Vec<Value>) -> Vec<Value> {
+    let foreign = ["workflow", "task", "end_of_turn"].map(Value::from);
+    let is_foreign = |it: &Value| foreign.contains(&it["item"]["type"]);
+    let ids: Vec<_> = events
+        .iter()
+        .filter(|it| is_foreign(it))
+        .map(|it| it["item"]["id"].clone())
+        .collect();
+    events.retain(|it| {
+        !is_foreign(it) && !ids.contains(&it["item_id"]) && it["type"] != "client_effect"
+    });
+    events
+}
+
 /// How many pieces of text and how many citations there are is the answer's business.
 fn without_repeats(events: Vec<Value>) -> Vec<Value> {
     let mut kept: Vec<Value> = Vec::new();
@@ -250,7 +320,11 @@ async fn every_recorded_success_is_ours_too() {
     play.names.insert(theirs, long.as_str().unwrap().to_owned());
     play.plays("32").await;
     // What is hidden is in none of them.
-    for case in ["41", "42"] {
+    for case in ["41", "42", "39", "40", "43", "48", "49"] {
+        play.plays(case).await;
+    }
+    play.hangs_up("63").await;
+    for case in ["64", "93"] {
         play.plays(case).await;
     }
 

@@ -37,6 +37,8 @@ pub(crate) async fn bundle(model: &Fake) -> (Env, String) {
     (env.with("DATABASE_URL", &url).with("BOOK_SHELF", &book::shelf().await), url)
 }
 
+const LIST: &str = "/api/v1/conversations";
+
 /// A stream that is still coming.
 struct Open {
     id: String,
@@ -279,8 +281,12 @@ async fn a_reader_who_opens_the_conversation_sees_what_is_being_written() {
     assert_eq!(answer["status"], "running");
     assert_eq!(answer["content"], "Every four hours [1]");
     assert_eq!(answer["sources"][0]["path"], "lamps/oil.md");
+    let list = as_user(&env, "ann", "GET", LIST, &[]).await.json();
+    assert_eq!(list["data"][0]["id"], json!(conversation));
+    assert_eq!(list["data"][0]["title"], OIL);
     let stranger = as_user(&env, "bob", "GET", &path, &[]).await;
     assert_eq!(stranger.status, 404);
+    assert_eq!(as_user(&env, "bob", "GET", LIST, &[]).await.json()["data"], json!([]));
 
     // The SDK's own way back: the whole message once more, whichever name the chat has.
     drop(steps);
@@ -300,6 +306,54 @@ async fn a_reader_who_opens_the_conversation_sees_what_is_being_written() {
     assert_eq!((nothing.status, nothing.text.as_str()), (204, ""));
     let kept = as_user(&env, "ann", "GET", &path, &[]).await.json();
     assert_eq!(kept["messages"][1]["status"], "complete");
+}
+
+#[tokio::test]
+async fn somebody_elses_chat_is_not_found_and_a_new_name_is_no_mistake() {
+    let model = Fake::start();
+    let (env, _) = bundle(&model).await;
+    let steps = model.stepped();
+    let here = support::router(env.clone());
+    let chat = Uuid::new_v4().to_string();
+    let asked = |name: &str, user: &str| {
+        json!({ "id": name, "user_id": user, "messages": [
+            { "role": "user", "parts": [{ "type": "text", "text": OIL }] }] })
+    };
+    let mut live = Open::post(&here, "/api/chat", &[], asked(&chat, "ann")).await;
+    let conversation = loop {
+        let part = live.next().await;
+        if let Some(id) = part["messageMetadata"]["conversationId"].as_str() {
+            break id.to_owned();
+        }
+    };
+    say(&steps, "Every four hours [1].");
+    let is_not_bobs = async || {
+        for name in [&chat, &conversation] {
+            for (method, action) in [("GET", "stream"), ("POST", "stop")] {
+                let path = format!("/api/chat/{name}/{action}");
+                let reply = as_user(&env, "bob", method, &path, &[]).await;
+                assert_eq!(reply.status, 404, "{method} {path}: {}", reply.text);
+                let guest = support::call(&here, method, &path, &[], Value::Null).await;
+                assert_eq!(guest.status, 404, "{method} {path}: {}", guest.text);
+            }
+            let headers = [("x-api-key", KEY)];
+            let body = asked(name, "bob");
+            let reply = support::call(&here, "POST", "/api/chat", &headers, body).await;
+            assert_eq!(reply.status, 404, "{name}: {}", reply.text);
+        }
+    };
+    is_not_bobs().await;
+    drop(steps);
+    live.whole().await;
+    is_not_bobs().await;
+
+    let unknown = Uuid::new_v4().to_string();
+    for name in ["chat-1", &unknown] {
+        let path = format!("/api/chat/{name}/stream");
+        assert_eq!(as_user(&env, "bob", "GET", &path, &[]).await.status, 204);
+        let path = format!("/api/chat/{name}/stop");
+        assert_eq!(as_user(&env, "bob", "POST", &path, &[]).await.status, 200);
+    }
 }
 
 #[tokio::test]

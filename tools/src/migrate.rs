@@ -19,6 +19,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("0002_counters", include_str!("../../migrations/0002_counters.sql")),
     ("0003_feedback", include_str!("../../migrations/0003_feedback.sql")),
     ("0004_runs", include_str!("../../migrations/0004_runs.sql")),
+    ("0005_client_ids", include_str!("../../migrations/0005_client_ids.sql")),
 ];
 
 /// Held by a transaction, not by a session, so that it also holds behind a pooler.

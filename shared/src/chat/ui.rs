@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     auth::Caller,
-    conversations::{Owner, Thread, runs},
+    conversations::{Owner, Thread, runs, store},
     http::{
         Call, Ctx, Route,
         extract::{Json, Named, Params, Who},
@@ -141,8 +141,8 @@ async fn parts(
     Ok(spelt(start(&app, &call, ask).await?))
 }
 
-/// The whole message once more, from its start, if one is being written; 204 if none is. The
-/// SDK asks for it when a page is opened.
+/// The whole message once more, from its start, if one is being written; 204 if none is: the
+/// SDK asks for it whenever a page is opened, also for a chat that is still empty.
 async fn resume_parts(
     app: Ctx,
     call: Call,
@@ -175,10 +175,8 @@ async fn stop(
 ) -> Result<Json<Value>> {
     let owner = run::owner(&caller, &params)?;
     let meant = body.map(|Json(it)| it).unwrap_or_default().active_stream_id;
-    let run = match meant {
-        Some(id) => Uuid::try_parse(&id).ok(),
-        None => going(&app, &call, &owner, id).await?,
-    };
+    let going = going(&app, &call, &owner, id).await?;
+    let run = meant.map_or(going, |id| Uuid::try_parse(&id).ok());
     if let Some(run) = run {
         match super::stop(&app, &call, &owner, run).await {
             // Another one, or one that has long ended.
@@ -189,6 +187,8 @@ async fn stop(
     Ok(Json(json!({ "success": true })))
 }
 
+/// The answer that is being written in a chat. A name that is new to the reader is no mistake;
+/// [`Error::NotFound`] for somebody else's chat.
 async fn going(
     app: &Ctx,
     call: &Call,
@@ -196,7 +196,15 @@ async fn going(
     chat: Option<String>,
 ) -> Result<Option<Uuid>> {
     let Some(chat) = chat else { return Ok(None) };
-    call.within(async { runs::going(app.db().await?, owner, &chat).await }).await
+    let found = async {
+        let db = app.db().await?;
+        let going = runs::going(db, owner, &chat).await?;
+        if going.is_none() {
+            store::recall(db, owner, &Thread::Called(chat), None, 0).await?;
+        }
+        Ok(going)
+    };
+    call.within(found).await
 }
 
 fn spelt(started: Started) -> Response {

@@ -131,6 +131,7 @@ mod tests {
             created_at: at,
             last_message_at: at,
             message_count: 0,
+            is_untitled: false,
         };
         Whole { conversation, messages: Vec::new() }
     }

@@ -27,6 +27,10 @@ pub struct Conversation {
     pub last_message_at: OffsetDateTime,
     /// Questions and answers together.
     pub message_count: i64,
+    /// Whether the title is only the question that waits for a first whole answer, and no
+    /// name that anybody gave it.
+    #[serde(skip)]
+    pub is_untitled: bool,
 }
 
 /// A conversation with everything that was said.
@@ -48,20 +52,9 @@ impl Whole {
             created_at: first.asked_at,
             last_message_at: first.asked_at,
             message_count: 0,
+            is_untitled: true,
         };
         Self { conversation, messages: Vec::new() }
-    }
-
-    /// Whether its title is only the question that waits for a first answer, and no name that
-    /// anybody gave it.
-    pub fn is_untitled(&self) -> bool {
-        let is_answer = |it: &Message| {
-            it.role == "assistant"
-                && !["running", "stopped"].contains(&it.status.as_str())
-        };
-        let first = self.messages.first().map(|it| store::title(&it.content));
-        first.is_some_and(|it| it == self.conversation.title)
-            && !self.messages.iter().any(is_answer)
     }
 
     /// The same with an exchange that is on its way, unless it has just been kept.
@@ -195,7 +188,7 @@ pub struct Page {
 
 /// Begins every statement here: `$1` and `$2` are the two ways to find an owner.
 macro_rules! with_owner {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "with owner as (
                select id from users where id = $1
@@ -203,51 +196,97 @@ macro_rules! with_owner {
                select id from users where issuer = 'service' and subject = $2
                limit 1
              )",
-            $rest
+            $($rest),+
         )
     };
 }
 
-/// A page of the owner's conversations. [`Error::NotFound`] when `after` names none of
-/// theirs and no time.
+/// Of a conversation (`$of`, the rows of some part of the statement) that has no whole answer
+/// yet: the question that waits for it.
+macro_rules! waiting {
+    ($of:literal) => {
+        concat!(
+            "(select asked.content ->> 'text'
+              from messages as asked
+              where asked.conversation_id = ",
+            $of,
+            ".id and asked.role = 'user' and not exists (
+                select 1
+                from messages as answer
+                where answer.conversation_id = asked.conversation_id
+                  and answer.role = 'assistant' and answer.status <> 'stopped')
+              order by asked.seq
+              limit 1)"
+        )
+    };
+}
+
+/// A page of the owner's conversations, those among them whose first answer is still being
+/// made. [`Error::NotFound`] when `after` names none of theirs and no time.
 pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
     runs::settled(db, owner).await;
     let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
     let patterns = search::patterns(&wanted.search);
     let and_one = i64::from(wanted.limit) + 1;
-    // Filter and count are looked at only for as many rows of the index as it takes.
+    // One that is only beginning counts among those that are kept: the last one may have to go
+    // for it. Filter and count are looked at only for as many rows as it takes.
     let sql = with_owner!(
-        ", place as (
+        ", beginning as (
+           select distinct on (conversation_id)
+             conversation_id as id, exchange ->> 'question' as question,
+             began_at as created_at, began_at as last_message_at
+           from runs
+           where owner = $7 and owner <> '' and ended_at is null
+             and conversation_id is not null
+             and not exists (select 1 from conversations where id = conversation_id)
+           order by conversation_id, began_at
+         ), theirs as (
+           (
+             select id, title, null as question, created_at, last_message_at
+             from conversations
+             where user_id = (select id from owner)
+             union all
+             select id, null, question, created_at, last_message_at
+             from beginning
+           )
+           order by last_message_at desc, id desc
+           limit $8
+         ), place as (
            select last_message_at as at, id
-           from conversations
+           from theirs
            where $4::timestamptz is null and id = $3
-             and user_id = (select id from owner)
            union all
            select $4, $3
            where $4 is not null and $3 is not null
          ), page as (
-           select id, title, created_at, last_message_at
-           from conversations
-           where user_id = (select id from owner)
-             and ($3 is null or (last_message_at, id) < (select at, id from place))
+           select id, title, question, created_at, last_message_at
+           from theirs
+           where ($3 is null or (last_message_at, id) < (select at, id from place))
              and not exists (
                select 1
                from unnest($5::text[]) as word (pattern)
                where not (
-                 title ~ pattern
+                 coalesce(title, question) ~ pattern
                  or exists (
                    select 1
                    from messages
-                   where conversation_id = conversations.id and content ->> 'text' ~ pattern
+                   where conversation_id = theirs.id and content ->> 'text' ~ pattern
                  )))
            order by last_message_at desc, id desc
            limit $6
          )
          select state.known, state.found, page.id, page.title, page.created_at,
            page.last_message_at,
-           (select count(*) from messages where conversation_id = page.id) as message_count
+           case
+             when question is not null then 2
+             else (select count(*) from messages where conversation_id = page.id)
+           end as message_count,
+           coalesce(question, ",
+        waiting!("page"),
+        ") as waiting
          from (
-           select exists (select 1 from owner) as known,
+           select
+             exists (select 1 from owner) as known,
              $3 is null or exists (select 1 from place) as found
          ) as state
          left join page on true
@@ -258,6 +297,8 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
         (&at, Type::TIMESTAMPTZ),
         (&patterns, Type::TEXT_ARRAY),
         (&and_one, Type::INT8),
+        (&runs::word(owner), Type::TEXT),
+        (&KEPT_PER_USER, Type::INT8),
     ];
     let rows = ask(db, owner, sql, params, "conversation").await?;
     let mut data: Vec<_> = rows.iter().filter_map(conversation).collect();
@@ -293,6 +334,9 @@ async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
          )
          select state.known, state.found, whole.id, whole.title, whole.created_at,
            whole.last_message_at, count(messages.id) over () as message_count,
+           ",
+        waiting!("whole"),
+        " as waiting,
            messages.id as message_id, messages.role, messages.content, messages.sources,
            messages.created_at as said_at, messages.status,
            feedback.kind, feedback.reason
@@ -395,7 +439,7 @@ const CREATE: &str = with_owner!(
          order by last_message_at desc, id desc
          offset $6)
      )
-     select id, title, created_at, last_message_at,
+     select id, title, created_at, last_message_at, null as waiting,
        (select count(*) from messages where conversation_id = id) as message_count
      from (select * from known union all select * from made) as one"
 );
@@ -433,7 +477,7 @@ async fn retitle(
            returning id, title, created_at, last_message_at
          )
          select exists (select 1 from owner) as known, renamed.id is not null as found,
-           renamed.*,
+           renamed.*, null as waiting,
            (select count(*) from messages where conversation_id = renamed.id)
              as message_count
          from (values (1)) as one
@@ -557,9 +601,14 @@ async fn ask(
 
 /// `None` for a row that is there only to say what was not found.
 fn conversation(row: &Row) -> Option<Conversation> {
+    let id = row.get::<_, Option<Uuid>>("id")?;
+    let waiting = row.get::<_, Option<&str>>("waiting").map(store::title);
+    let title = row.get::<_, Option<String>>("title").or_else(|| waiting.clone());
+    let title = title.unwrap_or_default();
     Some(Conversation {
-        id: row.get::<_, Option<Uuid>>("id")?,
-        title: row.get("title"),
+        id,
+        is_untitled: waiting.is_some_and(|it| it == title),
+        title,
         created_at: row.get("created_at"),
         last_message_at: row.get("last_message_at"),
         message_count: row.get("message_count"),

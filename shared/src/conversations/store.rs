@@ -59,7 +59,8 @@ pub async fn memory(
 }
 
 /// The same for a conversation that may be known by its client's name for it, which need not
-/// exist; and as it was when `until` was the last message in it.
+/// exist; and as it was when `until` was the last message in it. A name that is a UUID means
+/// one conversation in the world: [`crate::Error::NotFound`] if another owner has it.
 pub async fn recall(
     db: &Pool,
     owner: &Owner,
@@ -72,11 +73,13 @@ pub async fn recall(
         Thread::Called(name) => (None, Some(name.as_str())),
         Thread::New | Thread::LogOnly => (None, None),
     };
-    let Some((user_id, subject)) = key(owner)? else {
-        return match conversation {
-            None => Ok(Memory::default()),
-            Some(_) => Err(Error::NotFound("conversation")),
-        };
+    let named = client_id.and_then(|it| Uuid::try_parse(it).ok());
+    let (user_id, subject) = match (key(owner)?, conversation, named) {
+        (Some(key), ..) => key,
+        // A guest has none, and may only have taken the name of somebody else's.
+        (None, None, Some(_)) => (None, None),
+        (None, None, None) => return Ok(Memory::default()),
+        (None, Some(_), _) => return Err(Error::NotFound("conversation")),
     };
     let (message, called) = match until {
         Some(Place::Message(id)) => (Some(id), None),
@@ -101,6 +104,7 @@ pub async fn recall(
                     (&message, Type::UUID),
                     (&STOPPED, Type::TEXT),
                     (&called, Type::TEXT),
+                    (&named, Type::UUID),
                 ],
             )
             .await?;
@@ -116,6 +120,7 @@ pub async fn recall(
     match owner {
         // A name that is new gets its account with the first save.
         Owner::User(_) if !known => Err(Error::Unauthorized),
+        _ if row.get("is_somebody_elses") => Err(Error::NotFound("conversation")),
         // Its first answer is being written, and whichever is kept first will make it.
         _ if row.get("is_beginning") && found.is_none() => Ok(Memory::default()),
         _ if conversation.is_some() && found.is_none() => {
@@ -179,6 +184,14 @@ select
     bool_or(seen_at < clock_timestamp() - make_interval(secs => $7)),
     false) as has_lapsed,
   coalesce(bool_or(conversation_id = $3), false) as is_beginning,
+  $11::uuid is not null and not exists (select 1 from found) and exists (
+    select 1 from conversations where id = $11 or client_id = $5
+    union all
+    select 1
+    from runs
+    where ended_at is null and owner not in ('', $6)
+      and (conversation_id = $11 or client_id = $5)
+  ) as is_somebody_elses,
   (select id from found) as conversation,
   coalesce(
     (select jsonb_agg(
@@ -401,7 +414,8 @@ with owner as (
     ) <= $7
 ), conv as (
   insert into conversations (id, user_id, client_id, title, created_at, last_message_at)
-  select thread, user_id, $22, $8, coalesce(late, clock_timestamp()), coalesce(late, clock_timestamp())
+  select thread, user_id, $22, $8, least($14, clock_timestamp()),
+    coalesce(late, clock_timestamp())
   from fresh
   where not log_only and exists (select 1 from room)
   on conflict (id) do update

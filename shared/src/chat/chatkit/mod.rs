@@ -189,10 +189,7 @@ impl Reader {
     }
 
     async fn thread(&self, thread_id: &str) -> Result<Value> {
-        let mut whole = self.whole(known(thread_id, "conversation")?).await?;
-        if whole.is_untitled() {
-            whole.conversation.title.clear();
-        }
+        let whole = self.whole(known(thread_id, "conversation")?).await?;
         let (items, has_more) = Wanted::first().of(items(&whole))?;
         Ok(spelt(&whole.conversation, &Page::new(items, has_more)))
     }
@@ -258,7 +255,8 @@ impl Reader {
 }
 
 fn spelt(it: &Conversation, items: &Page) -> Value {
-    chatkit::thread(it.id, &it.title, it.created_at, items)
+    let title = if it.is_untitled { "" } else { &it.title };
+    chatkit::thread(it.id, title, it.created_at, items)
 }
 
 /// The oldest first. Of an answer that was stopped before its first word nothing is shown.
