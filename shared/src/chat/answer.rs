@@ -1,8 +1,8 @@
 //! From a prepared question to a finished, kept answer.
 
-use std::time::Instant;
+use std::{panic::AssertUnwindSafe, time::Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -48,19 +48,21 @@ struct Draft {
     refusal: Option<Refusal>,
     /// The reader stopped it here.
     is_stopped: bool,
-    /// It broke off here, with what there is.
-    failure: Option<Error>,
 }
 
-/// Writes the answer, keeps it, and says so: the last event leaves after the save.
+/// Writes the answer, keeps it, and says so: the last event leaves after the save. Of one that
+/// breaks off, be it by a bug of ours, there is what was written.
 pub(super) async fn run(app: &App, mut question: Question, events: Events) {
     let mut draft = Draft { usage: question.condensing, ..Draft::default() };
-    if let Err(err) = write(app, &mut question, &events, &mut draft).await {
-        draft.failure = Some(err);
-    }
-    match draft.failure.take() {
-        None => finish(app, question, draft, &events).await,
-        Some(err) => fail(app, &question, draft, &err, &events).await,
+    let whole = async {
+        write(app, &mut question, &events, &mut draft).await?;
+        finish(app, &mut question, &draft, &events).await;
+        Ok(())
+    };
+    let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    let panicked = |_| Err(Error::Internal("an answer panicked".to_owned()));
+    if let Err(err) = outcome.unwrap_or_else(panicked) {
+        fail(app, &question, &draft, &err, &events).await;
     }
 }
 
@@ -256,11 +258,11 @@ impl Draft {
     }
 }
 
-async fn finish(app: &App, mut question: Question, draft: Draft, events: &Events) {
+async fn finish(app: &App, question: &mut Question, draft: &Draft, events: &Events) {
     let refused = draft.refusal.is_some();
     let unsupported = !refused && !draft.is_stopped && draft.sources.is_empty();
     let timestamp = OffsetDateTime::now_utc();
-    let mut exchange = draft.record(&question);
+    let mut exchange = draft.record(question);
     exchange.status = if draft.is_stopped { Status::Stopped } else { Status::Complete };
     exchange.answered_at = timestamp;
     exchange.metadata["refused"] = json!(refused);
@@ -272,20 +274,20 @@ async fn finish(app: &App, mut question: Question, draft: Draft, events: &Events
         question.degraded.push("database");
     }
     events.send(Event::Done(Box::new(Answer {
-        content: draft.content,
+        content: draft.content.clone(),
         message_id: exchange.id,
         timestamp,
         conversation_id: kept.conversation,
-        sources: draft.sources,
+        sources: draft.sources.clone(),
         markers: Vec::new(),
         refused,
         unsupported,
         stopped: draft.is_stopped,
         degraded: question.degraded.iter().map(|it| (*it).to_owned()).collect(),
         saved: question.conversation.map(|_| kept.saved),
-        book_version: question.book_version,
+        book_version: question.book_version.clone(),
         usage: draft.usage,
-        model: draft.model,
+        model: draft.model.clone(),
     })));
 }
 
@@ -293,7 +295,7 @@ async fn finish(app: &App, mut question: Question, draft: Draft, events: &Events
 async fn fail(
     app: &App,
     question: &Question,
-    draft: Draft,
+    draft: &Draft,
     err: &Error,
     events: &Events,
 ) {

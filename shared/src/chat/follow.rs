@@ -1,32 +1,81 @@
-//! Tells an answer again from the run log, and goes on with it until its end.
+//! Coming back for an answer: tells it again from the run log, and goes on with it until its
+//! end. And stopping one, wherever it is made.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
-use super::{Event, Failure};
+use super::{Event, Failure, Started, recorder::OUTAGE};
 use crate::{
-    Error, Result,
-    conversations::runs::{self, Lapsed, News},
+    App, Error, Result,
+    call::Call,
+    conversations::{
+        Owner,
+        runs::{self, Lapsed, News},
+    },
     db::Pool,
 };
 
 /// How often the log is asked for more: about as often as it is written.
 const EVERY: Duration = Duration::from_millis(150);
 
+/// The answer of this run from its event after `told` on, by whichever instance it is or was
+/// made. [`Error::NotFound`] when it is not the owner's or was too long ago.
+pub async fn resume(
+    app: &'static App,
+    call: &Call,
+    owner: &Owner,
+    id: Uuid,
+    told: usize,
+) -> Result<Started> {
+    let db = app.db().await?;
+    let exchange = call.within(found(id, || runs::find(db, owner, id))).await?;
+    let (reader, events) = unbounded_channel();
+    let mut started = Started::new(&exchange, events);
+    started.told = told;
+    let follower = Follower { db, id, deadline: call.deadline, reader };
+    call.tasks.spawn(follower.follow(told));
+    Ok(started)
+}
+
+/// Asks the instance that writes, through the log, to stop this run. Says whether there is anything
+/// left to stop; errors as of [`resume`].
+pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
+    let db = app.db().await?;
+    call.within(found(id, || runs::stop(db, owner, id))).await
+}
+
+/// What `look` finds of a run. One that was made a moment ago may have its row still on its way.
+async fn found<T, F>(id: Uuid, look: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let made = id.get_timestamp().map(SystemTime::from);
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        let age = made.and_then(|it| it.elapsed().ok());
+        if age.is_none_or(|it| it > Duration::from_secs(1)) {
+            return Err(Error::NotFound("answer"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// One who follows a run.
-pub(super) struct Follower {
-    pub db: &'static Pool,
-    pub id: Uuid,
-    pub deadline: Instant,
-    pub reader: UnboundedSender<Event>,
+struct Follower {
+    db: &'static Pool,
+    id: Uuid,
+    deadline: Instant,
+    reader: UnboundedSender<Event>,
 }
 
 impl Follower {
-    /// Sends every event after `told`. Unless it was told already, one that is the last comes in
-    /// any case.
-    pub(super) async fn follow(self, told: usize) {
+    /// Sends every event after `told`, and the last one in any case: a reader may have heard more
+    /// of a maker that died than the log did.
+    async fn follow(self, told: usize) {
         let followed = tokio::select! {
             () = self.reader.closed() => return,
             () = tokio::time::sleep_until(self.deadline.into()) => Err(Error::Timeout),
@@ -39,11 +88,11 @@ impl Follower {
     }
 
     async fn tell(&self, told: usize) -> Result<()> {
-        // The number of the first event of the newest batch that was seen, and of its last.
-        let (mut seen, mut last) = (0, 0);
+        // The number of the first event of the newest batch that was seen.
+        let mut seen = 0;
         loop {
-            let news = runs::news(self.db, self.id, seen).await?;
-            let Some(News { batches, is_over, is_lapsed }) = news else {
+            let Some(News { batches, is_over, is_lapsed }) = self.news(seen).await?
+            else {
                 // It was refused after all, or its conversation was deleted.
                 self.reader.send(Event::Failed(Failure::Interrupted)).ok();
                 return Ok(());
@@ -51,12 +100,11 @@ impl Follower {
             for (first, events) in batches {
                 seen = first;
                 for (n, event) in (first as usize..).zip(events) {
-                    last = n;
                     let event: Event = serde_json::from_value(event).map_err(|err| {
                         Error::Internal(format!("an event was not read: {err}"))
                     })?;
                     let is_last = event.is_last();
-                    if n > told {
+                    if n > told || is_last {
                         self.reader.send(event).ok();
                     }
                     if is_last {
@@ -65,16 +113,28 @@ impl Follower {
                 }
             }
             if is_over {
-                // Its maker died before it could say so; a reader may have heard it already.
-                if last >= told {
-                    self.reader.send(Event::Failed(Failure::Interrupted)).ok();
-                }
+                // Its maker died before it could say so.
+                self.reader.send(Event::Failed(Failure::Interrupted)).ok();
                 return Ok(());
             }
             if is_lapsed {
                 runs::settle(self.db, Lapsed::Run(self.id)).await?;
             } else {
                 tokio::time::sleep(EVERY).await;
+            }
+        }
+    }
+
+    /// What was told since. A database that is away for a moment is waited for, as whoever makes
+    /// the answer does.
+    async fn news(&self, seen: i32) -> Result<Option<News>> {
+        let since = Instant::now();
+        loop {
+            match runs::news(self.db, self.id, seen).await {
+                Err(Error::Unavailable { .. }) if since.elapsed() < OUTAGE => {
+                    tokio::time::sleep(EVERY).await;
+                }
+                news => return news,
             }
         }
     }

@@ -29,33 +29,23 @@ mod stretch;
 mod transcript;
 pub mod ui;
 
-use std::{
-    panic::AssertUnwindSafe,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use self::recorder::{Log, Recording};
 pub use self::{
     ask::{Again, Ask, Key},
     cite::Marker,
     event::{Answer, Asking, Cited, Event, Failure, Text},
+    follow::{resume, stop},
     sources::Source,
 };
-use self::{
-    follow::Follower,
-    question::Question,
-    recorder::{Log, Recorder},
-};
-use crate::{
-    App, Error, Result,
-    call::Call,
-    conversations::{Exchange, Owner, runs},
-};
+use crate::{App, Error, Result, call::Call, conversations::Exchange};
 
 /// An answer on its way.
 pub struct Started {
@@ -182,7 +172,7 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     let (reader, events) = unbounded_channel();
     let mut started = Started::new(&question.record(), events);
     started.stop = Some(question.stop.clone());
-    let log = match record(app, call, &question, key).await? {
+    let log = match recorder::record(app, call, &question, key).await? {
         Recording::Joined(id) => {
             let joined = resume(app, call, &question.owner, id, 0).await?;
             return Ok(Started { is_joined: true, ..joined });
@@ -195,100 +185,6 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     if !opens_early {
         question.search_or_log(app).await?;
     }
-    call.tasks.spawn(async move {
-        let record = question.record();
-        let (away, deadline) = (question.database_is_away(), question.deadline);
-        let run = answer::run(app, question, events.clone());
-        if AssertUnwindSafe(run).catch_unwind().await.is_err() {
-            let err = Error::Internal("an answer panicked".to_owned());
-            keep::failed(app, record, &err, away, deadline).await;
-            events.send(Event::Failed(Failure::from(&err)));
-        }
-    });
-    Ok(started)
-}
-
-/// What became of the wish to record a run.
-enum Recording {
-    /// It is not recorded.
-    Off,
-    /// An equal request has started this one.
-    Joined(Uuid),
-    /// It is, from what is sent here.
-    To(Log),
-}
-
-/// Starts the recorder. Only for a request that may be a repeated one do we wait until the run
-/// is open; otherwise that happens beside the search.
-async fn record(
-    app: &'static App,
-    call: &Call,
-    question: &Question,
-    key: Option<Key>,
-) -> Result<Recording> {
-    if !recorder::is_on(app.env())? || question.database_is_away() {
-        return Ok(Recording::Off);
-    }
-    let db = app.db().await?;
-    let (exchange, stop) = (question.record(), question.stop.clone());
-    let (recorder, log) = Recorder::new(db, exchange, call.deadline, stop);
-    if !matches!(key, Some(Key::Repeated(_))) {
-        call.tasks.spawn(recorder.open_and_record(key));
-        return Ok(Recording::To(log));
-    }
-    match recorder.open(key).await {
-        Ok(Some(id)) => Ok(Recording::Joined(id)),
-        Ok(None) => {
-            call.tasks.spawn(recorder.record());
-            Ok(Recording::To(log))
-        }
-        Err(err) => {
-            tracing::warn!(cause = err.chain(), "an answer has no run log");
-            Ok(Recording::Off)
-        }
-    }
-}
-
-/// Asks the instance that writes, through the log, to stop this run. Says whether there is anything
-/// left to stop; errors as of [`resume`].
-pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
-    let db = app.db().await?;
-    call.within(found(id, || runs::stop(db, owner, id))).await
-}
-
-/// What `look` finds of a run. One that was made a moment ago may have its row still on its way.
-async fn found<T, F>(id: Uuid, look: impl Fn() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Option<T>>>,
-{
-    let made = id.get_timestamp().map(SystemTime::from);
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        let age = made.and_then(|it| it.elapsed().ok());
-        if age.is_none_or(|it| it > Duration::from_secs(1)) {
-            return Err(Error::NotFound("answer"));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// The answer of this run from its event after `told` on, by whichever instance it is or was
-/// made. [`Error::NotFound`] when it is not the owner's or was too long ago.
-pub async fn resume(
-    app: &'static App,
-    call: &Call,
-    owner: &Owner,
-    id: Uuid,
-    told: usize,
-) -> Result<Started> {
-    let db = app.db().await?;
-    let exchange = call.within(found(id, || runs::find(db, owner, id))).await?;
-    let (reader, events) = unbounded_channel();
-    let mut started = Started::new(&exchange, events);
-    started.told = told;
-    let follower = Follower { db, id, deadline: call.deadline, reader };
-    call.tasks.spawn(follower.follow(told));
+    call.tasks.spawn(answer::run(app, question, events));
     Ok(started)
 }

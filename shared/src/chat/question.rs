@@ -13,9 +13,10 @@ use crate::{
     call::Call,
     config::Env,
     conversations::{
-        Exchange, Owner, Status, Thread, log,
+        Exchange, Owner, Status, Thread, log, runs,
         store::{self, Place, Turn},
     },
+    db::Pool,
     llm::Usage,
     retrieval::{self, Found, Hit, Mode, Query, tokens::Tokeniser},
 };
@@ -26,6 +27,10 @@ const PASSAGES: usize = 16;
 
 /// Characters of earlier turns that a model is given, about 2,000 tokens.
 const MEMORY_CHARS: usize = 8000;
+
+/// How long an answer may take to stop: it hears of that within half a second, and is then
+/// kept.
+const STOPPING: Duration = Duration::from_secs(2);
 
 /// A question with all that its answer needs.
 pub(super) struct Question {
@@ -134,7 +139,12 @@ impl Question {
             Again::Called(name) | Again::Edited(name) => Some(Place::Called(name)),
             Again::Last | Again::No => None,
         };
-        let memory = store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS);
+        let memory = async {
+            if self.again != Again::No {
+                self.stop_predecessor(db).await?;
+            }
+            store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS).await
+        };
         let memory = tokio::time::timeout(self.patience(), memory).await;
         match memory.unwrap_or(Err(Error::Timeout)) {
             Ok(memory) => {
@@ -156,6 +166,25 @@ impl Question {
             }
             Err(err) => Err(err),
         }
+    }
+
+    /// Who asks once more has no use for an answer that is still being written: it is stopped,
+    /// and waited for, because only what is kept can be replaced.
+    async fn stop_predecessor(&self, db: &Pool) -> Result<()> {
+        let conversation = match &self.thread {
+            Thread::Known(id) => id.to_string(),
+            Thread::Called(name) => name.clone(),
+            Thread::New | Thread::LogOnly => return Ok(()),
+        };
+        let since = Instant::now();
+        while let Some(run) = runs::going(db, &self.owner, &conversation).await? {
+            runs::stop(db, &self.owner, run).await?;
+            if since.elapsed() > STOPPING {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// A database that is silent is away. Half of the time is left for the answer.

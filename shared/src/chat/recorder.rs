@@ -8,9 +8,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Cited, Event, Key};
+use super::{Cited, Event, Key, question::Question};
 use crate::{
-    Error, Result,
+    App, Error, Result,
+    call::Call,
     config::Env,
     conversations::{
         Exchange,
@@ -34,15 +35,60 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// most belongs to the save.
 const FAREWELL: Duration = Duration::from_millis(400);
 
-/// How long a batch is tried: then the lease is over too, and the platform waits for us.
-const OUTAGE: Duration = Duration::from_secs(4);
+/// How long a batch is tried once the answer is there: then the lease is over too, and the
+/// platform waits for us.
+pub(super) const OUTAGE: Duration = Duration::from_secs(4);
+
+/// How long the last ones who leave look after what others left behind.
+const TIDYING: Duration = Duration::from_millis(300);
 
 /// Whether answers are recorded: `RUN_LOG`, `on` (the default) or `off`.
-pub(super) fn is_on(env: &Env) -> Result<bool> {
+fn is_on(env: &Env) -> Result<bool> {
     match env.get("RUN_LOG") {
         None | Some("on") => Ok(true),
         Some("off") => Ok(false),
         Some(_) => Err(Error::Misconfigured("RUN_LOG")),
+    }
+}
+
+/// What became of the wish to record a run.
+pub(super) enum Recording {
+    /// It is not recorded.
+    Off,
+    /// An equal request has started this one.
+    Joined(Uuid),
+    /// It is, from what is sent here.
+    To(Log),
+}
+
+/// Starts the recorder. Only for a request that may be a repeated one do we wait until the run
+/// is open; otherwise that happens beside the search.
+pub(super) async fn record(
+    app: &'static App,
+    call: &Call,
+    question: &Question,
+    key: Option<Key>,
+) -> Result<Recording> {
+    if !is_on(app.env())? || question.database_is_away() {
+        return Ok(Recording::Off);
+    }
+    let db = app.db().await?;
+    let (exchange, stop) = (question.record(), question.stop.clone());
+    let (recorder, log) = Recorder::new(db, exchange, call.deadline, stop);
+    if !matches!(key, Some(Key::Repeated(_))) {
+        call.tasks.spawn(recorder.open_and_record(key));
+        return Ok(Recording::To(log));
+    }
+    match recorder.open(key).await {
+        Ok(Some(id)) => Ok(Recording::Joined(id)),
+        Ok(None) => {
+            call.tasks.spawn(recorder.record());
+            Ok(Recording::To(log))
+        }
+        Err(err) => {
+            tracing::warn!(cause = err.chain(), "an answer has no run log");
+            Ok(Recording::Off)
+        }
     }
 }
 
@@ -55,7 +101,7 @@ pub(super) struct Log {
 }
 
 /// The recorder of one run.
-pub(super) struct Recorder {
+struct Recorder {
     db: &'static Pool,
     exchange: Exchange,
     deadline: Instant,
@@ -67,7 +113,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// The recorder of the run of this exchange, and the way to it.
-    pub(super) fn new(
+    fn new(
         db: &'static Pool,
         exchange: Exchange,
         deadline: Instant,
@@ -80,7 +126,7 @@ impl Recorder {
     }
 
     /// Opens the run; `Some` is the run of an equal request.
-    pub(super) async fn open(&self, key: Option<Key>) -> Result<Option<Uuid>> {
+    async fn open(&self, key: Option<Key>) -> Result<Option<Uuid>> {
         let (key, joins) = match &key {
             None => (None, false),
             Some(Key::First(key)) => (Some(key.as_slice()), false),
@@ -93,7 +139,7 @@ impl Recorder {
     }
 
     /// Opens the run, and then records it.
-    pub(super) async fn open_and_record(self, key: Option<Key>) {
+    async fn open_and_record(self, key: Option<Key>) {
         match self.open(key).await {
             Ok(None) => self.record().await,
             // Two equal requests at the very same moment: one of them has the log.
@@ -103,7 +149,7 @@ impl Recorder {
     }
 
     /// Records the events of a run that is open, until the last one.
-    pub(super) async fn record(mut self) {
+    async fn record(mut self) {
         let mut notes = Notes::new();
         while !notes.is_over {
             let is_open = self.gather(&mut notes).await;
@@ -142,7 +188,7 @@ impl Recorder {
     /// been written stays as it is until we know: nothing may be added to it any more.
     async fn write(&self, notes: &mut Notes) -> bool {
         let (id, batch, known) = (self.exchange.id, &notes.batch, notes.known());
-        let given_up = self.deadline.min(Instant::now() + OUTAGE);
+        let since = Instant::now();
         loop {
             let appended = runs::append(self.db, id, batch, &known, notes.is_over);
             match self.patiently(appended).await {
@@ -151,7 +197,11 @@ impl Recorder {
                 Ok(Pulse::Going) => {}
                 Err(err) => {
                     tracing::warn!(cause = err.chain(), "the run log is behind");
-                    if Instant::now() > given_up {
+                    // While the answer is made nobody waits for us.
+                    let is_waited_for = notes.is_over || self.events.is_closed();
+                    if is_waited_for && since.elapsed() > OUTAGE
+                        || Instant::now() > self.deadline
+                    {
                         return false;
                     }
                     tokio::time::sleep(GATHERED).await;
@@ -172,7 +222,8 @@ impl Recorder {
             runs::settle(self.db, Lapsed::All).await?;
             runs::forget(self.db).await
         };
-        if let Err(err) = self.patiently(work).await {
+        let tidied = tokio::time::timeout(TIDYING, work).await;
+        if let Err(err) = tidied.unwrap_or(Err(Error::Timeout)) {
             tracing::warn!(cause = err.chain(), "the run log was not tidied up");
         }
     }

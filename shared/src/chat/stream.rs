@@ -47,11 +47,13 @@ fn place(headers: &HeaderMap) -> Option<Place> {
     Place::read(headers.get(LAST_EVENT_ID)?.to_str().ok()?)
 }
 
-/// The answer's events, each with an id by which a client finds its way back to it.
+/// The answer's events, with ids by which a client finds its way back to them. The last one has
+/// none: whoever comes back is told how the answer ended in any case.
 pub(super) fn spelt(started: Started) -> Response {
     let Started { message_id: id, conversation, is_recorded, .. } = started;
     let frames = started.into_numbered().filter_map(move |(n, event)| {
-        let place = is_recorded.then(|| format!("{id}:{n}"));
+        let is_place = is_recorded && !event.is_last();
+        let place = is_place.then(|| format!("{id}:{n}"));
         ready(simple::event(&event).map(|data| Frame { id: place, data }))
     });
     let response = sse::named(id, sse::response(frames));

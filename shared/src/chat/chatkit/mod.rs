@@ -12,6 +12,7 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use self::requests::{Input, Message, Request, Wanted, known};
@@ -141,18 +142,37 @@ impl Reader {
         });
         let turn = Turn::new(thread, id, asked_at);
         let opening = stream::iter(turn.opening(is_new, question));
+        let hang_up = started.is_joined.then(|| self.stop_on_hang_up(id));
         let events = Box::pin(started.into_events_or_stop());
-        let story = (self, turn, events);
-        let rest =
-            stream::unfold(story, move |(reader, mut turn, mut events)| async move {
+        let story = (self, turn, events, hang_up);
+        let rest = stream::unfold(
+            story,
+            move |(reader, mut turn, mut events, hang_up)| async move {
                 let event = events.next().await?;
                 let mut told = turn.event(&event);
                 if is_new && matches!(&event, Event::Done(it) if !it.stopped) {
                     told.extend(reader.title(thread).await.map(|it| turn.titled(&it)));
                 }
-                Some((stream::iter(told), (reader, turn, events)))
-            });
+                Some((stream::iter(told), (reader, turn, events, hang_up)))
+            },
+        );
         Ok(sse::named(id, sse::response(opening.chain(rest.flatten()))))
+    }
+
+    /// Whoever sent a message again has lost the first connection, so that this one stops the
+    /// answer, wherever it is made. Dropped at the end of the answer it stops nothing.
+    fn stop_on_hang_up(&self, id: Uuid) -> DropGuard {
+        let (hung_up, app, owner) =
+            (CancellationToken::new(), self.app, self.owner.clone());
+        let guard = hung_up.clone().drop_guard();
+        self.call.tasks.spawn(async move {
+            hung_up.cancelled().await;
+            let stopped = async { runs::stop(app.db().await?, &owner, id).await };
+            if let Err(err) = stopped.await {
+                tracing::warn!(cause = err.chain(), "an answer was not stopped");
+            }
+        });
+        guard
     }
 
     /// What the thread is called after its first answer; the reader may have named it before.
@@ -242,6 +262,9 @@ impl Reader {
         kind: Kind,
     ) -> Result<Value> {
         let id = known(thread_id, "conversation")?;
+        if items.is_empty() {
+            return Ok(json!({}));
+        }
         let items: Vec<Uuid> =
             items.iter().map(|it| known(it, "message")).collect::<Result<_>>()?;
         let given = Feedback { kind, reason: None };

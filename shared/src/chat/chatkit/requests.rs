@@ -120,10 +120,17 @@ impl Input {
             let most = format!("must be at most {WRITTEN} bytes");
             return Err(Error::invalid("params.input", most));
         }
-        let words = self.content.into_iter().map(|it| match it {
-            Content::Text { text } | Content::Tag { text, .. } => text,
-        });
-        let question: String = words.collect();
+        let mut question = String::new();
+        for part in self.content {
+            let (Content::Text { text } | Content::Tag { text, .. }) = part;
+            // The page may draw a mention apart from the words beside it.
+            if question.ends_with(char::is_alphanumeric)
+                && text.starts_with(char::is_alphanumeric)
+            {
+                question.push(' ');
+            }
+            question.push_str(&text);
+        }
         check("params.input.content", &question, &QUESTION)?;
         let selection = quoted(&written);
         if let Some(text) = &selection {
