@@ -268,8 +268,12 @@ async fn a_clients_own_id_makes_one_conversation() {
     for reply in &made {
         assert_eq!((reply.status, &reply.text), (201, &made[0].text));
     }
+    let id = made[0].json()["id"].as_str().unwrap().to_owned();
+    house.say(&reader, Some(&id), ["Who?", "You."]).await;
     let again = json!({ "title": "Second", "client_id": "thread-1" });
-    assert_eq!(house.ask(&reader, "POST", ALL, again).await.text, made[0].text);
+    let again = house.ask(&reader, "POST", ALL, again).await.json();
+    assert_eq!((&again["id"], &again["title"]), (&json!(id), &json!("First")));
+    assert_eq!(again["message_count"], 2);
     let theirs = house.ask(&other, "POST", ALL, body).await;
     assert_ne!(theirs.json()["id"], made[0].json()["id"]);
     assert_eq!(house.count("select count(*) from conversations").await, 2);

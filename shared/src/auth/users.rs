@@ -26,19 +26,15 @@ pub struct Account {
 
 /// The account with this address, which is already in lower case.
 pub async fn find_by_email(db: &Pool, email: &str) -> Result<Option<Account>> {
-    let found = db::retry(|| async {
-        let client = db.client().await?;
-        let found = client
-            .query_typed_opt(
-                "select id, email::text, password_hash::text
-                 from users
-                 where lower(email) = $1",
-                &[(&email, Type::TEXT)],
-            )
-            .await?;
-        Ok(found)
-    });
-    Ok(found.await?.map(|row| Account {
+    let found = db
+        .query_typed_opt(
+            "select id, email::text, password_hash::text
+             from users
+             where lower(email) = $1",
+            &[(&email, Type::TEXT)],
+        )
+        .await?;
+    Ok(found.map(|row| Account {
         id: row.get(0),
         email: row.get(1),
         password_hash: row.get(2),
@@ -85,49 +81,41 @@ pub async fn create(
 pub async fn resolve_named(db: &Pool, named: &str) -> Result<Uuid> {
     let own = Uuid::try_parse(named).ok();
     let fresh = Uuid::now_v7();
-    let row = db::retry(|| async {
-        let client = db.client().await?;
-        // The insert finds nothing to do in all but the first call; `do update` makes it
-        // return the row when two first calls meet.
-        let row = client
-            .query_typed_one(
-                "with known as (
-                   select id from users where id = $2
-                   union all
-                   select id from users where issuer = 'service' and subject = $1
-                   limit 1
-                 ), made as (
-                   insert into users (id, issuer, subject, created_at)
-                   select $3, 'service', $1, now()
-                   where not exists (select 1 from known)
-                   on conflict (issuer, subject) do update
-                   set subject = excluded.subject
-                   returning id
-                 )
-                 select id from known
-                 union all
-                 select id from made",
-                &[(&named, Type::TEXT), (&own, Type::UUID), (&fresh, Type::UUID)],
-            )
-            .await?;
-        Ok(row)
-    });
-    Ok(row.await?.get(0))
+    // The insert finds nothing to do in all but the first call; `do update` makes it return
+    // the row when two first calls meet.
+    let row = db
+        .query_typed_one(
+            "with known as (
+               select id from users where id = $2
+               union all
+               select id from users where issuer = 'service' and subject = $1
+               limit 1
+             ), made as (
+               insert into users (id, issuer, subject, created_at)
+               select $3, 'service', $1, now()
+               where not exists (select 1 from known)
+               on conflict (issuer, subject) do update
+               set subject = excluded.subject
+               returning id
+             )
+             select id from known
+             union all
+             select id from made",
+            &[(&named, Type::TEXT), (&own, Type::UUID), (&fresh, Type::UUID)],
+        )
+        .await?;
+    Ok(row.get(0))
 }
 
 /// Whether this account is still there; a token may outlive it.
 pub async fn exists(db: &Pool, id: Uuid) -> Result<bool> {
-    let row = db::retry(|| async {
-        let client = db.client().await?;
-        let row = client
-            .query_typed_one(
-                "select exists (select 1 from users where id = $1)",
-                &[(&id, Type::UUID)],
-            )
-            .await?;
-        Ok(row)
-    });
-    Ok(row.await?.get(0))
+    let row = db
+        .query_typed_one(
+            "select exists (select 1 from users where id = $1)",
+            &[(&id, Type::UUID)],
+        )
+        .await?;
+    Ok(row.get(0))
 }
 
 /// Gives the account with this address another password. [`Error::Invalid`] for a password
@@ -141,17 +129,13 @@ pub async fn set_password(
     password::check(&password).map_err(|refused| Error::Invalid(vec![refused]))?;
     let email = email::normalise(email).ok_or(Error::NotFound("account"))?;
     let hash = password::hash(password, Cost::from_env(env)?).await?;
-    let changed = db::retry(|| async {
-        let client = db.client().await?;
-        let changed = client
-            .execute_typed(
-                "update users
-                 set password_hash = $2
-                 where lower(email) = $1",
-                &[(&email, Type::TEXT), (&hash, Type::TEXT)],
-            )
-            .await?;
-        Ok(changed)
-    });
-    if changed.await? == 0 { Err(Error::NotFound("account")) } else { Ok(()) }
+    let changed = db
+        .execute_typed(
+            "update users
+             set password_hash = $2
+             where lower(email) = $1",
+            &[(&email, Type::TEXT), (&hash, Type::TEXT)],
+        )
+        .await?;
+    if changed == 0 { Err(Error::NotFound("account")) } else { Ok(()) }
 }

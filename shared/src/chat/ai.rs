@@ -16,7 +16,7 @@ use crate::{
     conversations::{
         Owner, Thread,
         history::{self, Wanted},
-        store,
+        title,
     },
     http::{
         Call, Ctx, Route,
@@ -116,7 +116,7 @@ async fn start_conversation(
         Ok((conversation, recent.into_iter().find(|it| it.message_count > 0)))
     };
     let (conversation, last) = call.within(began).await?;
-    let last = told.map(|it| store::title(&it.text)).or(last.map(|it| it.title));
+    let last = told.map(|it| title::of_question(&it.text)).or(last.map(|it| it.title));
     let greeting = greeting(app.env().get("BOOK_TITLE"), last.as_deref());
     Ok(Json(ai::greeting(conversation, &greeting)))
 }

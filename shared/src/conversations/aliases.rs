@@ -11,11 +11,10 @@ use uuid::Uuid;
 
 use super::{
     Owner,
-    create::optional_title,
     history::{self, Conversation, Wanted},
     list::MAX_LIMIT,
     own::{self, Opened},
-    rename,
+    rename, title,
 };
 use crate::{
     Result,
@@ -103,7 +102,7 @@ async fn create_chat(
 ) -> Result<(StatusCode, Json<Chat>)> {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
-    let title = optional_title(body.title.as_deref())?;
+    let title = title::optional(body.title.as_deref())?;
     let made = async { history::create(app.db().await?, &owner, &title, None).await };
     let made = call.within(made).await?;
     Ok((StatusCode::CREATED, Json(Chat::new(&owner, made))))
@@ -145,7 +144,7 @@ async fn rename_chat(
     Json(body): Json<rename::Body>,
 ) -> Result<Json<Chat>> {
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
-    let title = own::title(&body.title)?;
+    let title = title::given(&body.title)?;
     let id = own::known(id)?;
     let renamed = async { history::rename(app.db().await?, &owner, id, &title).await };
     Ok(Json(Chat::new(&owner, call.within(renamed).await?)))

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     history::{self, Conversation},
-    own,
+    own, title,
 };
 use crate::{
     Error, Result,
@@ -41,20 +41,12 @@ async fn create(
 ) -> Result<(StatusCode, Json<Conversation>)> {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
-    let title = optional_title(body.title.as_deref())?;
+    let title = title::optional(body.title.as_deref())?;
     let client_id = body.client_id.as_deref().map(client_id).transpose()?;
     let made =
         async { history::create(app.db().await?, &owner, &title, client_id).await };
     let made = call.within(made).await?;
     Ok((StatusCode::CREATED, Json(made)))
-}
-
-/// Without a title the first question gives one.
-pub(super) fn optional_title(given: Option<&str>) -> Result<String> {
-    match given {
-        Some(text) if !text.trim().is_empty() => own::title(text),
-        _ => Ok(String::new()),
-    }
 }
 
 fn client_id(given: &str) -> Result<&str> {

@@ -11,10 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::{
-    Error, Result,
-    db::{self, Pool},
-};
+use crate::{Error, Result, db::Pool};
 
 /// The longest key, in characters.
 const MAX_KEY_CHARS: usize = 255;
@@ -94,35 +91,30 @@ impl Key {
     /// [`Error::KeyReused`] when that one had another body.
     pub(super) async fn claim(&self, db: &Pool) -> Result<Ids> {
         let (first, renewed) = (written(&self.ids())?, written(&Ids::fresh())?);
-        let row = db::retry(|| async {
-            let client = db.client().await?;
-            // A key that has run out starts again, with ids that were never used.
-            let row = client
-                .query_typed_one(
-                    "insert into idempotency_keys as held
-                       (caller, key, request_hash, response, created_at)
-                     values ($1, $2, $3, $4, now())
-                     on conflict (caller, key) do update
-                     set (request_hash, response, created_at) = (
-                       select excluded.request_hash, $5::jsonb, now()
-                       where held.created_at < now() - interval '24 hours'
-                       union all
-                       select held.request_hash, held.response, held.created_at
-                       where held.created_at >= now() - interval '24 hours'
-                     )
-                     returning request_hash, response",
-                    &[
-                        (&self.caller, Type::TEXT),
-                        (&self.text, Type::TEXT),
-                        (&self.request_hash, Type::BYTEA),
-                        (&first, Type::JSONB),
-                        (&renewed, Type::JSONB),
-                    ],
-                )
-                .await?;
-            Ok(row)
-        })
-        .await?;
+        // A key that has run out starts again, with ids that were never used.
+        let row = db
+            .query_typed_one(
+                "insert into idempotency_keys as held
+                   (caller, key, request_hash, response, created_at)
+                 values ($1, $2, $3, $4, now())
+                 on conflict (caller, key) do update
+                 set (request_hash, response, created_at) = (
+                   select excluded.request_hash, $5::jsonb, now()
+                   where held.created_at < now() - interval '24 hours'
+                   union all
+                   select held.request_hash, held.response, held.created_at
+                   where held.created_at >= now() - interval '24 hours'
+                 )
+                 returning request_hash, response",
+                &[
+                    (&self.caller, Type::TEXT),
+                    (&self.text, Type::TEXT),
+                    (&self.request_hash, Type::BYTEA),
+                    (&first, Type::JSONB),
+                    (&renewed, Type::JSONB),
+                ],
+            )
+            .await?;
         if row.get::<_, Vec<u8>>(0) != self.request_hash {
             return Err(Error::KeyReused);
         }
@@ -134,40 +126,26 @@ impl Key {
     /// Writes down that the exchange is stored.
     pub(super) async fn finish(&self, db: &Pool, ids: &Ids) -> Result<()> {
         let done = written(&Ids { done: true, ..ids.clone() })?;
-        db::retry(|| async {
-            let client = db.client().await?;
-            client
-                .execute_typed(
-                    "update idempotency_keys
-                     set response = $3
-                     where caller = $1 and key = $2",
-                    &[
-                        (&self.caller, Type::TEXT),
-                        (&self.text, Type::TEXT),
-                        (&done, Type::JSONB),
-                    ],
-                )
-                .await?;
-            Ok(())
-        })
+        db.execute_typed(
+            "update idempotency_keys
+             set response = $3
+             where caller = $1 and key = $2",
+            &[(&self.caller, Type::TEXT), (&self.text, Type::TEXT), (&done, Type::JSONB)],
+        )
         .await
+        .map(drop)
     }
 
     /// Gives the key back after a request that stored nothing, so that the caller can mend
     /// the request and send it again.
     pub(super) async fn release(&self, db: &Pool) -> Result<()> {
-        db::retry(|| async {
-            let client = db.client().await?;
-            client
-                .execute_typed(
-                    "delete from idempotency_keys
-                     where caller = $1 and key = $2 and response @> '{\"done\": false}'",
-                    &[(&self.caller, Type::TEXT), (&self.text, Type::TEXT)],
-                )
-                .await?;
-            Ok(())
-        })
+        db.execute_typed(
+            "delete from idempotency_keys
+             where caller = $1 and key = $2 and response @> '{\"done\": false}'",
+            &[(&self.caller, Type::TEXT), (&self.text, Type::TEXT)],
+        )
         .await
+        .map(drop)
     }
 }
 

@@ -5,12 +5,9 @@ use tokio_postgres::types::Type;
 
 use super::{
     Exchange,
-    store::{clean, clean_json},
+    nul::{clean, clean_json},
 };
-use crate::{
-    Result,
-    db::{self, Pool},
-};
+use crate::{Result, db::Pool};
 
 /// Takes one of today's (UTC) model answers, of which there are `cap`; `false` when none is
 /// left. Not repeated when the connection dies: it could count twice.
@@ -51,47 +48,42 @@ pub(super) async fn write(db: &Pool, exchange: &Exchange) -> Result<()> {
     let usage = clean_json(&exchange.usage);
     let metadata = clean_json(&exchange.metadata);
     let took_ms = took_ms(exchange);
-    db::retry(|| async {
-        let client = db.client().await?;
-        client
-            .execute_typed(
-                "insert into interaction_logs (
-                   id, request_content, response_content, request_timestamp,
-                   response_timestamp, response_time_ms, first_token_ms, agent_model,
-                   sources, usage, error_code, metadata)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-                 on conflict (id) do update
-                 set
-                   response_content = excluded.response_content,
-                   response_timestamp = excluded.response_timestamp,
-                   response_time_ms = excluded.response_time_ms,
-                   first_token_ms = excluded.first_token_ms,
-                   agent_model = excluded.agent_model,
-                   sources = excluded.sources,
-                   usage = excluded.usage,
-                   error_code = excluded.error_code,
-                   metadata = excluded.metadata
-                 where interaction_logs.error_code = 'interrupted'
-                   and excluded.error_code is distinct from 'interrupted'",
-                &[
-                    (&exchange.id, Type::UUID),
-                    (&question, Type::TEXT),
-                    (&answer, Type::TEXT),
-                    (&exchange.asked_at, Type::TIMESTAMPTZ),
-                    (&exchange.answered_at, Type::TIMESTAMPTZ),
-                    (&took_ms, Type::INT4),
-                    (&exchange.first_token_ms, Type::INT4),
-                    (&exchange.model, Type::TEXT),
-                    (&sources, Type::JSONB),
-                    (&usage, Type::JSONB),
-                    (&exchange.error_code, Type::TEXT),
-                    (&metadata, Type::JSONB),
-                ],
-            )
-            .await?;
-        Ok(())
-    })
+    db.execute_typed(
+        "insert into interaction_logs (
+           id, request_content, response_content, request_timestamp,
+           response_timestamp, response_time_ms, first_token_ms, agent_model,
+           sources, usage, error_code, metadata)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (id) do update
+         set
+           response_content = excluded.response_content,
+           response_timestamp = excluded.response_timestamp,
+           response_time_ms = excluded.response_time_ms,
+           first_token_ms = excluded.first_token_ms,
+           agent_model = excluded.agent_model,
+           sources = excluded.sources,
+           usage = excluded.usage,
+           error_code = excluded.error_code,
+           metadata = excluded.metadata
+         where interaction_logs.error_code = 'interrupted'
+           and excluded.error_code is distinct from 'interrupted'",
+        &[
+            (&exchange.id, Type::UUID),
+            (&question, Type::TEXT),
+            (&answer, Type::TEXT),
+            (&exchange.asked_at, Type::TIMESTAMPTZ),
+            (&exchange.answered_at, Type::TIMESTAMPTZ),
+            (&took_ms, Type::INT4),
+            (&exchange.first_token_ms, Type::INT4),
+            (&exchange.model, Type::TEXT),
+            (&sources, Type::JSONB),
+            (&usage, Type::JSONB),
+            (&exchange.error_code, Type::TEXT),
+            (&metadata, Type::JSONB),
+        ],
+    )
     .await
+    .map(drop)
 }
 
 /// Milliseconds from the question to the end of the answer; never negative, whatever the

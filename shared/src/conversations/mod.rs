@@ -1,5 +1,6 @@
 //! What was asked and answered, for as long as we keep it.
 
+mod account;
 pub mod aliases;
 pub mod create;
 pub mod export;
@@ -9,6 +10,7 @@ pub mod history;
 mod idempotency;
 pub mod list;
 pub mod log;
+mod nul;
 pub mod own;
 pub mod read;
 pub mod remove;
@@ -17,6 +19,7 @@ pub mod runs;
 pub mod save;
 mod search;
 pub mod store;
+pub mod title;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

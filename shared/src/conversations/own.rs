@@ -28,9 +28,6 @@ pub fn route() -> Route {
         .merge(aliases::route())
 }
 
-/// The longest title, in characters.
-pub(super) const MAX_TITLE_CHARS: usize = 200;
-
 /// Whose history it is. Guests have none. A trusted server says whose: in the body, or by
 /// `?user_id=` (`client_user_id` is the same by an older name).
 pub(crate) fn owner(
@@ -76,36 +73,7 @@ impl FromRequestParts<&'static App> for Opened {
     }
 }
 
-/// A title as it is kept: one line, without space around it.
-pub(crate) fn title(given: &str) -> Result<String> {
-    let title = given.split_whitespace().collect::<Vec<_>>().join(" ");
-    if title.is_empty() || title.chars().count() > MAX_TITLE_CHARS {
-        return Err(Error::invalid(
-            "title",
-            format!("must be 1 to {MAX_TITLE_CHARS} characters"),
-        ));
-    }
-    if title.chars().any(char::is_control) {
-        return Err(Error::invalid("title", "must not contain control characters"));
-    }
-    Ok(title)
-}
-
 /// The same answer for what is not there and for what is somebody else's.
 pub(super) fn known<T>(id: Option<T>) -> Result<T> {
     id.ok_or(Error::NotFound("conversation"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_title_is_one_line_of_1_to_200_characters() {
-        assert_eq!(title(" On\n moves ").unwrap(), "On moves");
-        assert_eq!(title(&"ü".repeat(200)).unwrap(), "ü".repeat(200));
-        for bad in ["", " \t\n", &"ü".repeat(201), "a\0b", "a\u{7}b"] {
-            assert!(matches!(title(bad), Err(Error::Invalid(_))), "{bad:?}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     history::{self, Conversation},
-    own,
+    own, title,
 };
 use crate::{
     Result,
@@ -35,7 +35,7 @@ async fn rename(
     Json(body): Json<Body>,
 ) -> Result<Json<Conversation>> {
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
-    let title = own::title(&body.title)?;
+    let title = title::given(&body.title)?;
     let id = own::known(id)?;
     let renamed = async { history::rename(app.db().await?, &owner, id, &title).await };
     call.within(renamed).await.map(Json)

@@ -7,15 +7,9 @@ use std::{
 };
 
 use futures_util::future::{MaybeDone, maybe_done};
-use tokio_postgres::{
-    Error, Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Error, Row};
 
-use super::Client;
-
-/// Parameters with the built-in types that they are sent as.
-pub type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+use super::{Client, Params};
 
 /// READ COMMITTED is said aloud: a statement after a lock must see what the lock waited for.
 /// The limits are `local`, because behind a pooler a session belongs to nobody.
@@ -27,7 +21,7 @@ const BEGIN: &str = "begin isolation level read committed; \
 ///
 /// Dropping this half way leaves a finished transaction, never an open one. The first error
 /// is the real one: what follows it fails too, and `commit` then rolls back but says `Ok`.
-pub async fn transaction<const N: usize>(
+pub(super) async fn transaction<const N: usize>(
     client: &Client,
     statements: [(&str, Params<'_>); N],
 ) -> Result<[Vec<Row>; N], Error> {

@@ -3,6 +3,7 @@
 mod connect;
 mod failure;
 mod flight;
+mod statement;
 mod url;
 
 use std::time::Duration;
@@ -12,10 +13,7 @@ use deadpool_postgres::{
 };
 
 use self::{failure::Failure, url::Target};
-pub use self::{
-    failure::retry,
-    flight::{Params, transaction},
-};
+pub use self::{failure::retry, statement::Params};
 use crate::{
     Error, Result,
     config::{Env, Platform},
@@ -113,10 +111,6 @@ impl Pool {
 
     /// Whether the database answers at all, in one round trip.
     pub async fn check(&self) -> Result<()> {
-        retry(|| async {
-            self.client().await?.query_typed_one("select 1", &[]).await?;
-            Ok(())
-        })
-        .await
+        self.query_typed_one("select 1", &[]).await.map(drop)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     conversations::{
         Owner, Thread,
         history::{self, Conversation, Feedback, Kind, Whole},
-        list, own, runs,
+        list, own, runs, title,
     },
     http::{
         Call, Ctx, Route,
@@ -236,7 +236,7 @@ impl Reader {
     }
 
     async fn rename(&self, thread_id: &str, title: &str) -> Result<Value> {
-        let title = own::title(title)?;
+        let title = title::given(title)?;
         let id = known(thread_id, "conversation")?;
         let renamed = async {
             history::rename(self.app.db().await?, &self.owner, id, &title).await
