@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("0003_feedback", include_str!("../../migrations/0003_feedback.sql")),
     ("0004_runs", include_str!("../../migrations/0004_runs.sql")),
     ("0005_client_ids", include_str!("../../migrations/0005_client_ids.sql")),
+    ("0006_deleted_runs", include_str!("../../migrations/0006_deleted_runs.sql")),
 ];
 
 /// Held by a transaction, not by a session, so that it also holds behind a pooler.

@@ -101,6 +101,15 @@ pub(super) async fn ask(
         })
     })
     .await?;
+    found(owner, rows, thing)
+}
+
+/// The rows of such a statement, unless the owner is not known or the thing not found.
+pub(super) fn found(
+    owner: &Owner,
+    rows: Vec<Row>,
+    thing: &'static str,
+) -> Result<Vec<Row>> {
     let row = rows.first().ok_or_else(|| Error::Internal("no row came back".into()))?;
     let (known, found): (bool, bool) = (row.get("known"), row.get("found"));
     match owner {

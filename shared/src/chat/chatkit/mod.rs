@@ -5,6 +5,8 @@
 
 mod requests;
 
+use std::time::Duration;
+
 use axum::{
     response::{IntoResponse, Response},
     routing::post,
@@ -84,13 +86,13 @@ struct Reader {
 impl Reader {
     async fn create(self, input: Input) -> Result<Response> {
         let ask = self.asking(None, input.read()?);
-        self.ask(ask).await
+        self.ask(ask, true).await
     }
 
     async fn add(self, thread_id: &str, input: Input) -> Result<Response> {
         let thread = known(thread_id, "conversation")?;
         let ask = self.asking(Some(thread), input.read()?);
-        self.ask(ask).await
+        self.ask(ask, true).await
     }
 
     /// A question that the page shows from now on, whatever becomes of the answer. The page
@@ -124,10 +126,11 @@ impl Reader {
             opens_early: true,
             ..Ask::new(self.owner.clone(), asked.content)
         };
-        self.ask(ask).await
+        self.ask(ask, whole.conversation.is_untitled).await
     }
 
-    async fn ask(self, ask: Ask) -> Result<Response> {
+    /// `may_name`: the thread may have no title before this turn.
+    async fn ask(self, ask: Ask, may_name: bool) -> Result<Response> {
         let is_new = ask.thread == Thread::New;
         let is_retry = ask.again != Again::No;
         let (written, text) = (ask.written.clone(), ask.question.clone());
@@ -150,8 +153,9 @@ impl Reader {
             move |(reader, mut turn, mut events, hang_up)| async move {
                 let event = events.next().await?;
                 let mut told = turn.event(&event);
-                if is_new && matches!(&event, Event::Done(it) if !it.stopped) {
-                    told.extend(reader.title(thread).await.map(|it| turn.titled(&it)));
+                if may_name && matches!(&event, Event::Done(it) if !it.stopped) {
+                    let title = reader.first_title(thread, id).await;
+                    told.extend(title.map(|it| turn.titled(&it)));
                 }
                 Some((stream::iter(told), (reader, turn, events, hang_up)))
             },
@@ -176,9 +180,16 @@ impl Reader {
     }
 
     /// What the thread is called after its first answer; the reader may have named it before.
-    async fn title(&self, thread: Uuid) -> Option<String> {
-        let whole = self.whole(thread).await;
-        whole.ok().map(|it| it.conversation.title)
+    /// The answer may have taken all the time that there was.
+    async fn first_title(&self, thread: Uuid, answer: Uuid) -> Option<String> {
+        let title = async {
+            history::first_title(self.app.db().await?, &self.owner, thread, answer).await
+        };
+        let title = tokio::time::timeout(Duration::from_secs(1), title).await;
+        title.unwrap_or(Err(Error::Timeout)).unwrap_or_else(|err| {
+            tracing::warn!(cause = err.chain(), "a thread was not named");
+            None
+        })
     }
 
     /// Starts an answer, or joins the one that the same message has started. If that one was

@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
     conversations::{
         KEPT_PER_USER, Owner,
-        account::{ACCOUNT, LOCK, ask, key, owner_key, with_owner},
+        account::{ACCOUNT, LOCK, ask, found, key, owner_key, with_owner},
         runs,
     },
     db::{Params, Pool},
@@ -143,29 +143,39 @@ async fn retitle(
 /// kept. An answer that is being written for it is stopped, and does not bring it back. What
 /// the run log still holds of it goes too.
 pub async fn remove(db: &Pool, owner: &Owner, id: Uuid) -> Result<()> {
+    let (user_id, subject) = key(owner)?.ok_or(Error::Unauthorized)?;
     let sql = with_owner!(
         ", gone as (
            delete from conversations
            where id = $3 and user_id = (select id from owner)
            returning id
-         ), homeless as (
+         ), silenced as (
            update runs
            set
+             is_deleted = true,
              is_stopping = true,
-             conversation_id = null,
-             client_id = null,
-             exchange = exchange || '{\"conversation_id\": null, \"client_id\": null}'
-           where ended_at is null and conversation_id = $3 and owner = $4 and owner <> ''
-           returning id
-         ), told as (
-           delete from runs
-           where ended_at is not null and conversation_id = $3 and owner = $4 and owner <> ''
+             request_key = null,
+             exchange = case when ended_at is null then exchange else '{}' end
+           where conversation_id = $3 and owner = $4 and owner <> '' and not is_deleted
+           returning id, ended_at
+         ), untold as (
+           delete from run_batches
+           where run_id in (select id from silenced)
          )
          select exists (select 1 from owner) as known,
-           exists (select 1 from gone) or exists (select 1 from homeless) as found"
+           exists (select 1 from gone)
+             or exists (select 1 from silenced where ended_at is null) as found"
     );
-    let params: Params<'_> = &[(&id, Type::UUID), (&owner_key(owner), Type::TEXT)];
-    ask(db, owner, sql, params, "conversation").await.map(drop)
+    let owner_key = owner_key(owner);
+    let params: Params<'_> = &[
+        (&user_id, Type::UUID),
+        (&subject, Type::TEXT),
+        (&id, Type::UUID),
+        (&owner_key, Type::TEXT),
+    ];
+    // A save that is under way comes first, or not at all.
+    let [_, rows] = db.in_one_flight([(LOCK, &params[..2]), (sql, params)]).await?;
+    found(owner, rows, "conversation").map(drop)
 }
 
 /// Keeps what the owner thinks of these answers, in place of what they thought before; `None`

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub use self::{
     change::{create, put_feedback, remove, rename},
-    read::{After, Page, Wanted, list, read},
+    read::{After, Page, Wanted, first_title, list, read},
 };
 use super::{Exchange, title};
 

@@ -63,7 +63,7 @@ macro_rules! waiting {
                 select 1
                 from messages as answer
                 where answer.conversation_id = asked.conversation_id
-                  and answer.role = 'assistant' and answer.status <> 'stopped')
+                  and answer.role = 'assistant' and answer.status = 'complete')
               order by asked.seq
               limit 1)"
         )
@@ -85,7 +85,7 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
              conversation_id as id, exchange ->> 'question' as question,
              began_at as created_at, began_at as last_message_at
            from runs
-           where owner = $7 and owner <> '' and ended_at is null
+           where owner = $7 and owner <> '' and ended_at is null and not is_deleted
              and conversation_id is not null
              and not exists (select 1 from conversations where id = conversation_id)
            order by conversation_id, began_at
@@ -156,6 +156,30 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
     data.truncate(limit);
     let after = data.last().filter(|_| has_more).map(|it| it.id);
     Ok(Page { data, has_more, after })
+}
+
+/// The title of a conversation whose first whole answer this is, since which it has one.
+pub async fn first_title(
+    db: &Pool,
+    owner: &Owner,
+    conversation: Uuid,
+    answer: Uuid,
+) -> Result<Option<String>> {
+    let sql = with_owner!(
+        "
+         select exists (select 1 from owner) as known, true as found, (
+           select title
+           from conversations
+           where id = $3 and user_id = (select id from owner) and not exists (
+             select 1
+             from messages
+             where conversation_id = $3 and role = 'assistant' and status = 'complete'
+               and id <> $4)
+         ) as title"
+    );
+    let params: Params<'_> = &[(&conversation, Type::UUID), (&answer, Type::UUID)];
+    let rows = ask(db, owner, sql, params, "conversation").await?;
+    Ok(rows.first().and_then(|row| row.get("title")))
 }
 
 /// A conversation with all its messages, and with the answer that is being made in it.

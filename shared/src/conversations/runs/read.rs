@@ -11,12 +11,14 @@ use crate::{
     db::Pool,
 };
 
+/// A run whose conversation was deleted is nowhere to be found.
+///
 /// The exchange of a run of this owner, as it was when the run was opened.
 pub async fn find(db: &Pool, owner: &Owner, id: Uuid) -> Result<Option<Exchange>> {
     let owner = owner_key(owner);
     let row = db
         .query_typed_opt(
-            "select exchange from runs where id = $1 and owner = $2",
+            "select exchange from runs where id = $1 and owner = $2 and not is_deleted",
             &[(&id, Type::UUID), (&owner, Type::TEXT)],
         )
         .await?;
@@ -32,7 +34,7 @@ pub async fn going(db: &Pool, owner: &Owner, conversation: &str) -> Result<Optio
         .query_typed_opt(
             "select id
              from runs
-             where owner = $1 and owner <> '' and ended_at is null
+             where owner = $1 and owner <> '' and ended_at is null and not is_deleted
                and (client_id = $2 or conversation_id::text = $2)
              order by began_at desc
              limit 1",
@@ -56,7 +58,7 @@ pub async fn running(
                 "select ",
                 columns_so_far!(),
                 " from runs
-                 where owner = $1 and owner <> '' and ended_at is null
+                 where owner = $1 and owner <> '' and ended_at is null and not is_deleted
                    and conversation_id = $2
                  order by began_at desc
                  limit 1"
@@ -80,7 +82,7 @@ pub async fn news(db: &Pool, id: Uuid, seen: i32) -> Result<Option<News>> {
                events
              from runs
              left join run_batches on run_id = id and first > $2
-             where id = $1
+             where id = $1 and not is_deleted
              order by first",
             &[(&id, Type::UUID), (&seen, Type::INT4), (&LEASE_SECONDS, Type::FLOAT8)],
         )
@@ -105,7 +107,7 @@ pub async fn stop(db: &Pool, owner: &Owner, id: Uuid) -> Result<Option<bool>> {
         .query_typed_opt(
             "update runs
              set is_stopping = true
-             where id = $1 and owner = $2
+             where id = $1 and owner = $2 and not is_deleted
              returning ended_at is null as is_going",
             &[(&id, Type::UUID), (&owner, Type::TEXT)],
         )

@@ -18,9 +18,14 @@ use crate::{
 /// Seconds in which a request with an equal key is the same request.
 const SAME_REQUEST_SECONDS: f64 = 60.0;
 
+/// Seconds after the end of an answer when an equal request is a new one: whoever sends again
+/// what a gateway has failed to do waits for ten at most, but a reader may ask the same twice.
+const TOLD_SECONDS: f64 = 15.0;
+
 /// Opens the run of an exchange that has no answer yet. With a `key`, and a run that was opened
 /// with an equal one by the same owner a moment ago, it is that run's id that is returned, and
-/// nothing is opened; a request that `joins` no other takes the key over instead.
+/// nothing is opened, unless the conversation has gone on since; a request that `joins` no other
+/// takes the key over instead.
 pub async fn open(
     db: &Pool,
     exchange: &Exchange,
@@ -37,8 +42,14 @@ pub async fn open(
                 "with expired as (
                    update runs
                    set request_key = null
-                   where owner = $2 and request_key = $3 and id <> $1
-                     and began_at < clock_timestamp() - make_interval(secs => $4)
+                   where owner = $2 and request_key = $3 and id <> $1 and (
+                     began_at < clock_timestamp() - make_interval(secs => $4)
+                     or ended_at < clock_timestamp() - make_interval(secs => $8)
+                     or exists (
+                       select 1
+                       from runs as newer
+                       where newer.owner = $2 and newer.began_at > runs.began_at
+                         and newer.conversation_id = runs.conversation_id))
                    returning 1
                  )
                  insert into runs (
@@ -54,6 +65,7 @@ pub async fn open(
                     (&exchange.conversation_id, Type::UUID),
                     (&exchange.client_id, Type::TEXT),
                     (&record, Type::JSONB),
+                    (&TOLD_SECONDS, Type::FLOAT8),
                 ],
             ),
             (
@@ -103,14 +115,15 @@ pub async fn append(
                  seen_at = clock_timestamp(),
                  ended_at = case when $2 then clock_timestamp() end,
                  known = case when $3 = '{}' then known else known || $3 end,
-                 request_key = case when $8 then null else request_key end
+                 request_key = case when $8 then null else request_key end,
+                 exchange = case when $2 and is_deleted then '{}' else exchange end
                where id = $1 and ended_at is null and not is_taken
-               returning id, is_stopping
+               returning id, is_stopping, is_deleted
              ), written as (
                insert into run_batches (run_id, first, events, content, sources, markers)
                select id, $4, $5, $6, $7, $9
                from run
-               where json_array_length($5) > 0
+               where json_array_length($5) > 0 and not is_deleted
                on conflict do nothing
              )
              select is_stopping from run",

@@ -42,7 +42,7 @@ pub struct Memory {
 pub enum Place<'a> {
     /// This message.
     Message(Uuid),
-    /// The one that its client calls so; the last one if there is none.
+    /// The one that its client calls so, or that has this id; the last one if there is none.
     Called(&'a str),
 }
 
@@ -149,7 +149,8 @@ const RECALL: &str = with_owner!(
        select max(seq) as seq
        from messages
        where conversation_id = (select id from found) and role = 'user'
-         and (id = $8 or content -> 'written' ->> 'message_id' = $10)
+         and (
+           id = $8 or id::text = $10 or content -> 'written' ->> 'message_id' = $10)
      ), newest as (
        select id, seq, role = 'user' as by_reader,
          content ->> 'text' || case status when 'stopped' then $9 else '' end as text
@@ -176,13 +177,14 @@ const RECALL: &str = with_owner!(
        coalesce(
          bool_or(seen_at < clock_timestamp() - make_interval(secs => $7)),
          false) as has_lapsed,
-       coalesce(bool_or(conversation_id = $3), false) as is_beginning,
+       coalesce(bool_or(conversation_id = $3 and not is_deleted), false)
+         as is_beginning,
        $11::uuid is not null and not exists (select 1 from found) and exists (
          select 1 from conversations where id = $11 or client_id = $5
          union all
          select 1
          from runs
-         where ended_at is null and owner not in ('', $6)
+         where ended_at is null and not is_deleted and owner not in ('', $6)
            and (conversation_id = $11 or client_id = $5)
        ) as is_somebody_elses,
        (select id from found) as conversation,

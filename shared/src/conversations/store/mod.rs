@@ -45,7 +45,9 @@ pub async fn save(
     };
     // Made before the first attempt, so that the second one means the same account.
     let new_user = Uuid::now_v7();
-    let kept = exchange.status != Status::Failed;
+    // Nothing takes no answer's place.
+    let is_void = exchange.replaces.is_some() && exchange.answer.is_empty();
+    let kept = exchange.status != Status::Failed && !is_void;
     let conversation = exchange.conversation_id;
     let title = title::of_question(&exchange.question);
     let status = match exchange.status {
@@ -81,8 +83,16 @@ pub async fn save(
                 &[
                     (&exchange.id, Type::UUID),
                     (&exchange.question_id, Type::UUID),
-                    (&exchange.replaces, Type::UUID),
                     (&exchange.error_code, Type::TEXT),
+                    (&answer, Type::TEXT),
+                    (&answered, Type::JSONB),
+                    (&sources, Type::JSONB),
+                    (&status, Type::TEXT),
+                    (&exchange.answered_at, Type::TIMESTAMPTZ),
+                    (&took_ms, Type::INT4),
+                    (&exchange.first_token_ms, Type::INT4),
+                    (&usage, Type::JSONB),
+                    (&metadata, Type::JSONB),
                 ],
             ),
             (
@@ -144,15 +154,27 @@ pub async fn save_answer(
 }
 
 /// What was kept of an answer whose maker was taken for dead gives way to what the maker itself
-/// brings, late as it may be. A question that was there before stays.
+/// brings, late as it may be: in its place, or in the log alone if the reader has asked once more
+/// since. If nothing of it was kept, it is saved as if nothing had been.
 const SUPERSEDE: &str = "
 with settled as (
+  select id,
+    not exists (select 1 from messages where id = $1) and (
+      response_content = '' or not exists (select 1 from messages where id = $2)) as is_new
+  from interaction_logs
+  where id = $1 and error_code = 'interrupted' and $3 is distinct from 'interrupted'
+), unlogged as (
   delete from interaction_logs
-  where id = $1 and error_code = 'interrupted' and $4 is distinct from 'interrupted'
-  returning id
+  where id in (select id from settled where is_new)
+), logged as (
+  update interaction_logs
+  set response_content = $4, sources = $6, response_timestamp = $8, response_time_ms = $9,
+    first_token_ms = $10, usage = $11, metadata = $12, error_code = $3
+  where id in (select id from settled where not is_new)
 )
-delete from messages
-where exists (select 1 from settled) and (id = $1 or (id = $2 and $3 is distinct from $2))";
+update messages
+set content = $5, sources = $6, status = $7, created_at = $8
+where id in (select id from settled where not is_new)";
 
 /// All parts of one statement see the same snapshot, so nothing here sees the rows that are
 /// written beside it. Hence in `gone`: not the touched conversation, because it still has its
@@ -165,7 +187,8 @@ where exists (select 1 from settled) and (id = $1 or (id = $2 and $3 is distinct
 ///
 /// `room`: a late exchange ($5) whose conversation is not there may make one only if fewer
 /// than 50 newer ones are; otherwise only its log row is stored. `place`: a late exchange
-/// goes behind the answers that were given before it, and `shift` makes the room.
+/// goes behind the answers that were given before it, and `shift` makes the room. `replaced`: an
+/// answer that broke off takes the place of another such one, behind the last question, alone.
 /// A conversation that was made without a title takes it from its first question.
 const SAVE: &str = with_owner!(
     ", thread as (
@@ -178,7 +201,7 @@ const SAVE: &str = with_owner!(
            limit 1
          ),
          $4::uuid) as id
-       where not exists (select 1 from runs where id = $3 and conversation_id is null)
+       where not exists (select 1 from runs where id = $3 and is_deleted)
      ), fresh as (
        select owner.id as user_id, thread.id as thread,
          least($5::timestamptz, clock_timestamp()) as late,
@@ -221,12 +244,19 @@ const SAVE: &str = with_owner!(
        where $5 is not null and conversation_id = place.id and messages.seq > place.seq
      ), replaced as (
        delete from messages
-       where $5 is null and $13 <> 'interrupted' and conversation_id = (select id from place)
+       using messages as asked
+       where $5 is null
+         and asked.id = $23 and asked.conversation_id = (select id from place)
+         and messages.conversation_id = asked.conversation_id
          and (
-           id = $23 and id <> $9
-           or seq > (
-             select seq from messages
-             where id = $23 and conversation_id = (select id from place)))
+           messages.id = asked.id and asked.id <> $9 and $13 <> 'interrupted'
+           or messages.seq > asked.seq and (
+             $13 <> 'interrupted'
+             or messages.status <> 'complete' and not exists (
+               select 1
+               from messages as later
+               where later.conversation_id = asked.conversation_id
+                 and later.role = 'user' and later.seq > asked.seq)))
      ), said as (
        insert into messages (
          id, conversation_id, seq, role, content, sources, status, created_at)
