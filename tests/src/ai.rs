@@ -5,29 +5,21 @@ use serde_json::{Value, json};
 use shared::config::Env;
 
 use crate::support::{
-    self, Reply, book, database,
+    self, Reply,
+    house::{self, FRONT, OIL},
     model::{Fake, Reply as Said},
 };
 
 const CHAT: &str = "/api/ai/chat";
 const START: &str = "/api/ai/start-conversation";
-const KEY: (&str, &str) = ("x-api-key", "an internal key");
 const ADA: &str = "2f1a4d4e-8c36-4c5c-9b1b-6a3b6a4a1b2c";
-const OIL: &str = "How often is the wick trimmed?";
 
+/// A bundle without guests, whose model says one sentence.
 async fn bundle() -> Env {
-    let env = Env::from([
-        ("BCRYPT_COST", "4"),
-        ("BOOK_BASE_URL", "https://book.example/"),
-        ("CONDENSE_TIMEOUT", "0"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("INTERNAL_API_KEY", KEY.1),
-        ("JWT_SECRET_KEY", "a secret that has more than 32 bytes"),
-        ("LLM_PROVIDER", "scripted"),
-        ("LLM_SCRIPT", "Every four hours [1]."),
-    ]);
-    let env = env.with("DATABASE_URL", &database::fresh().await);
-    env.with("BOOK_SHELF", &book::shelf().await)
+    house::scripted(
+        house::bundle(&[("ALLOW_GUESTS", "")]).await.0,
+        "Every four hours [1].",
+    )
 }
 
 async fn send(env: &Env, path: &str, headers: &[(&str, &str)], body: Value) -> Reply {
@@ -36,7 +28,7 @@ async fn send(env: &Env, path: &str, headers: &[(&str, &str)], body: Value) -> R
 
 /// As the server in front; it must succeed.
 async fn post(env: &Env, path: &str, body: Value) -> Value {
-    let reply = send(env, path, &[KEY], body).await;
+    let reply = send(env, path, &[FRONT], body).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     reply.json()
 }
@@ -79,7 +71,7 @@ async fn a_conversation_begins_with_a_greeting_and_goes_on_with_answers() {
     let path =
         format!("/api/conversations/{}?client_user_id={ADA}", id.as_str().unwrap());
     let router = support::router(env.clone());
-    let kept = support::call(&router, "GET", &path, &[KEY], Value::Null).await.json();
+    let kept = support::call(&router, "GET", &path, &[FRONT], Value::Null).await.json();
     assert_eq!(kept["conversation"]["title"], OIL);
     assert_eq!(kept["messages"].as_array().unwrap().len(), 2);
     assert_eq!(kept["messages"][1]["content"]["text"], answer["ai_response"]);
@@ -130,9 +122,7 @@ async fn the_greeting_recalls_the_last_talk() {
 #[tokio::test]
 async fn history_counts_until_the_conversation_has_its_own() {
     let fake = Fake::start();
-    let env = bundle().await.with("LLM_PROVIDER", "openai");
-    let env =
-        env.with("OPENAI_API_KEY", "sk-none").with("LLM_BASE_URL", &fake.openai_url());
+    let env = house::asking(bundle().await, &fake);
     let begun = post(&env, START, json!({ "client_user_id": ADA })).await;
     let ask = json!({
         "conversation_id": begun["conversation_id"],
@@ -162,18 +152,18 @@ async fn errors_have_the_statuses_and_the_form_that_its_callers_know() {
         body
     };
     for (headers, path, body, status, detail) in [
-        (&[KEY][..], CHAT, json!({}), 400, "message or user_message must be sent."),
-        (&[KEY], CHAT, json!({ "message": OIL }), 400, "client_user_id is missing."),
-        (&[KEY], START, json!({}), 400, "client_user_id is missing."),
+        (&[FRONT][..], CHAT, json!({}), 400, "message or user_message must be sent."),
+        (&[FRONT], CHAT, json!({ "message": OIL }), 400, "client_user_id is missing."),
+        (&[FRONT], START, json!({}), 400, "client_user_id is missing."),
         (
-            &[KEY],
+            &[FRONT],
             CHAT,
             with("message", json!("Both?")),
             400,
             "user_message cannot be sent with message.",
         ),
         (
-            &[KEY],
+            &[FRONT],
             CHAT,
             with("user_message", json!(" ")),
             400,
@@ -188,20 +178,26 @@ async fn errors_have_the_statuses_and_the_form_that_its_callers_know() {
             "Sign in first: this needs a valid token.",
         ),
         (
-            &[KEY],
+            &[FRONT],
             CHAT,
             with("conversation_id", json!(gone)),
             404,
             "There is no such conversation.",
         ),
         (
-            &[KEY],
+            &[FRONT],
             CHAT,
             with("conversation_id", json!("7")),
             404,
             "There is no such conversation.",
         ),
-        (&[KEY], "/api/ai/nothing", json!({}), 404, "There is nothing at this address."),
+        (
+            &[FRONT],
+            "/api/ai/nothing",
+            json!({}),
+            404,
+            "There is nothing at this address.",
+        ),
     ] {
         let reply = send(&env, path, headers, body).await;
         assert_eq!(reply.status, status, "{}", reply.text);
@@ -216,7 +212,7 @@ async fn errors_have_the_statuses_and_the_form_that_its_callers_know() {
     assert_eq!(answer["response"], "Every four hours [1].");
     // Whatever we lean on and is not there is our own failure to these clients.
     let broken = open.with("DATABASE_URL", "no address");
-    let reply = send(&broken, START, &[KEY], json!({ "client_user_id": ADA })).await;
+    let reply = send(&broken, START, &[FRONT], json!({ "client_user_id": ADA })).await;
     assert_eq!(
         (reply.status, reply.json()["code"].clone()),
         (500, json!("misconfigured"))

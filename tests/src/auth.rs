@@ -4,42 +4,26 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use shared::{Error, config::Env};
 
-use crate::support::{self, Reply};
+use crate::support::{
+    self, Reply, database,
+    house::{self, SECRET},
+};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
 const SAVE: &str = "/api/v1/conversations/internal-save";
-const SECRET: &str = "a secret that is known to these tests only";
 const PASSWORD: &str = "correct horse battery";
 
 /// An address at which no Postgres listens.
 const NOBODY_THERE: &str = "postgresql://app@%2Fnonexistent/book";
 
-fn env(database: &str) -> Env {
-    Env::from([
-        ("DATABASE_URL", database),
-        ("JWT_SECRET_KEY", SECRET),
-        ("BCRYPT_COST", "4"),
-        ("ALLOW_GUESTS", "yes"),
-    ])
-}
-
 async fn router() -> axum::Router {
-    support::router(env(&support::database::fresh().await))
+    support::router(house::settings(&database::fresh().await))
 }
 
 async fn post(router: &axum::Router, path: &str, email: &str, password: &str) -> Reply {
     let body = json!({ "email": email, "password": password });
     support::call(router, "POST", path, &[], body).await
-}
-
-/// Status and code of a problem.
-fn code(reply: &Reply) -> (u16, String) {
-    (reply.status, reply.json()["code"].as_str().unwrap_or("no code").to_owned())
-}
-
-fn is(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
 }
 
 /// A problem without the two parts that differ from request to request.
@@ -104,7 +88,7 @@ async fn an_email_is_taken_in_every_spelling_and_also_at_the_same_moment() {
     codes.sort_unstable();
     assert_eq!(codes, [201, 409]);
     let again = post(&router, REGISTER, " READER@EXAMPLE.ORG", PASSWORD).await;
-    assert_eq!(code(&again), is(409, "email-taken"));
+    assert_eq!(again.problem(), (409, "email-taken".into()));
     let other = post(&router, REGISTER, "reader2@example.org", PASSWORD).await;
     assert_eq!(other.status, 201);
 }
@@ -143,7 +127,7 @@ async fn an_unknown_email_is_answered_like_a_wrong_password() {
     let longest = "x".repeat(72);
     post(&router, REGISTER, "reader@example.org", &longest).await;
     let wrong = post(&router, LOGIN, "reader@example.org", "another password").await;
-    assert_eq!(code(&wrong), is(401, "wrong-credentials"));
+    assert_eq!(wrong.problem(), (401, "wrong-credentials".into()));
     for (email, password) in [
         ("stranger@example.org", "another password"),
         ("no address", "another password"),
@@ -161,8 +145,8 @@ async fn an_unknown_email_is_answered_like_a_wrong_password() {
 
 #[tokio::test]
 async fn a_token_that_does_not_hold_is_never_a_guest() {
-    let database = support::database::fresh().await;
-    let router = support::router(env(&database));
+    let url = database::fresh().await;
+    let router = support::router(house::settings(&url));
     let foreign = Env::from([("JWT_SECRET_KEY", "the secret of somebody else entirely")]);
     let foreign = shared::auth::Signer::from_env(&foreign).unwrap();
     let (foreign, _) = foreign.sign(uuid::Uuid::now_v7()).unwrap();
@@ -176,15 +160,15 @@ async fn a_token_that_does_not_hold_is_never_a_guest() {
     ] {
         let headers = [("authorization", header)];
         let refused = support::call(&router, "POST", SAVE, &headers, body.clone()).await;
-        assert_eq!(code(&refused), is(401, "unauthorized"), "{header}");
+        assert_eq!(refused.problem(), (401, "unauthorized".into()), "{header}");
         assert!(!refused.text.contains(SECRET));
     }
     let headers = [("authorization", &*format!("Bearer {LASTING}"))];
     let known = support::call(&router, "POST", SAVE, &headers, body).await;
-    assert_eq!(code(&known), is(403, "forbidden"), "only its time was wrong");
+    assert_eq!(known.problem(), (403, "forbidden".into()), "only its time was wrong");
 }
 
-/// Made by another JWT library with this file's secret, for the nil user: its `exp` is in
+/// Made by another JWT library with the house's [`SECRET`], for the nil user: its `exp` is in
 /// 2001.
 const EXPIRED: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTAwMDAtMDA\
     wMC0wMDAwMDAwMDAwMDAiLCJpYXQiOjk5OTk5NjQwMCwiZXhwIjoxMDAwMDAwMDAwLCJqdGkiOiI\
@@ -199,10 +183,10 @@ const LASTING: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMDAwMDAw
 
 #[tokio::test]
 async fn without_postgres_both_say_503_and_nothing_about_the_reader() {
-    let router = support::router(env(NOBODY_THERE));
+    let router = support::router(house::settings(NOBODY_THERE));
     for path in [REGISTER, LOGIN] {
         let down = post(&router, path, "reader@example.org", PASSWORD).await;
-        assert_eq!(code(&down), is(503, "unavailable"), "{path}");
+        assert_eq!(down.problem(), (503, "unavailable".into()), "{path}");
         let text = &down.text;
         for inner in ["nonexistent", "postgres", "reader@", PASSWORD, SECRET] {
             assert!(!text.contains(inner), "{inner} in the answer");
@@ -212,10 +196,10 @@ async fn without_postgres_both_say_503_and_nothing_about_the_reader() {
 
 #[tokio::test]
 async fn a_missing_or_short_secret_is_misconfigured_and_not_named() {
-    let database = support::database::fresh().await;
+    let url = database::fresh().await;
     for secret in ["", "short"] {
         let env = Env::from([
-            ("DATABASE_URL", database.as_str()),
+            ("DATABASE_URL", url.as_str()),
             ("JWT_SECRET_KEY", secret),
             ("BCRYPT_COST", "4"),
         ]);
@@ -224,15 +208,15 @@ async fn a_missing_or_short_secret_is_misconfigured_and_not_named() {
         let made = post(&router, REGISTER, &email, PASSWORD).await;
         assert_eq!(made.status, 201, "register signs nothing");
         let refused = post(&router, LOGIN, "r@example.org", PASSWORD).await;
-        assert_eq!(code(&refused), is(503, "misconfigured"));
+        assert_eq!(refused.problem(), (503, "misconfigured".into()));
         assert!(!refused.text.contains("JWT"));
     }
 }
 
 #[tokio::test]
 async fn an_owner_sets_another_password() {
-    let database = support::database::fresh().await;
-    let env = env(&database);
+    let url = database::fresh().await;
+    let env = house::settings(&url);
     let router = support::router(env.clone());
     post(&router, REGISTER, "reader@example.org", PASSWORD).await;
     let db = shared::db::Pool::from_env(&env).unwrap();
@@ -252,7 +236,7 @@ async fn an_owner_sets_another_password() {
 
 #[tokio::test]
 async fn a_name_is_made_a_user_once_and_an_id_is_itself() {
-    let env = env(&support::database::fresh().await);
+    let env = house::settings(&database::fresh().await);
     let db = shared::db::Pool::from_env(&env).unwrap();
     let named = |name: &'static str| shared::auth::users::resolve_named(&db, name);
     let all = tokio::join!(named("user_2abc"), named("user_2abc"), named("user_2abc"));

@@ -24,38 +24,16 @@ use uuid::Uuid;
 
 use crate::support::{
     database::{client, count, env, fresh, pool},
-    pgbouncer,
+    eventually, house, pgbouncer,
 };
 
 fn exchange(owner: &Owner, conversation: Uuid, question: &str) -> Exchange {
-    Exchange {
-        client_id: None,
-        replaces: None,
-        id: Uuid::now_v7(),
-        question_id: Uuid::now_v7(),
-        owner: owner.clone(),
-        conversation_id: Some(conversation),
-        question: question.to_owned(),
-        written: None,
-        answer: format!("answer to {question}"),
-        sources: json!([{"n": 1}]),
-        markers: json!([]),
-        status: Status::Complete,
-        asked_at: OffsetDateTime::now_utc() - Duration::seconds(2),
-        answered_at: OffsetDateTime::now_utc(),
-        first_token_ms: Some(300),
-        model: "scripted".to_owned(),
-        usage: json!({"input_tokens": 1}),
-        error_code: None,
-        metadata: json!({}),
-    }
+    let words = [question, &format!("answer to {question}")];
+    house::exchange(owner.clone(), conversation, words)
 }
 
 async fn account(db: &Client) -> Owner {
-    let id = Uuid::now_v7();
-    let sql = format!("insert into users (id, subject) values ('{id}', '{id}')");
-    db.batch_execute(&sql).await.unwrap();
-    Owner::User(id)
+    Owner::User(house::account(db).await)
 }
 
 fn said(by_reader: bool, text: &str) -> Turn {
@@ -76,6 +54,9 @@ async fn an_exchange_is_kept_with_its_messages_and_its_log_row() {
     let mut said_with_zero =
         exchange(&owner, conversation, "What is\0 a '; drop table users;--?");
     said_with_zero.metadata = json!({"reason": "\0"});
+    said_with_zero.sources = json!([{"n": 1}]);
+    said_with_zero.first_token_ms = Some(300);
+    said_with_zero.asked_at -= Duration::seconds(2);
     let saved = store::save(&pool, &said_with_zero, None).await.unwrap();
     assert_eq!(Owner::User(saved.user_id.unwrap()), owner);
     for sql in [
@@ -85,7 +66,7 @@ async fn an_exchange_is_kept_with_its_messages_and_its_log_row() {
            and content = '{\"text\": \"What is\u{fffd} a ''; drop table users;--?\"}'",
         "select count(*) from messages where seq = 2 and role = 'assistant'
            and sources = '[{\"n\": 1}]' and status = 'complete'",
-        "select count(*) from interaction_logs where response_time_ms between 1999 and 2100
+        "select count(*) from interaction_logs where response_time_ms = 2000
            and first_token_ms = 300 and agent_model = 'scripted' and user_id is not null",
     ] {
         assert_eq!(count(&db, sql).await, 1, "{sql}");
@@ -404,7 +385,7 @@ async fn a_save_whose_caller_went_away_is_finished_and_leaves_nothing_open() {
         let waits = async {
             let sql = "select count(*) from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock'";
-            while count(&db, sql).await == 0 {}
+            eventually(async || (count(&db, sql).await > 0).then_some(())).await;
         };
         let waits = std::pin::pin!(waits);
         let first = select(save, waits).await;

@@ -12,7 +12,10 @@ use shared::config::Env;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::support::{self, book, database};
+use crate::support::{
+    self, book,
+    house::{self, FRONT},
+};
 
 /// Ways out of the data that a page, a selection or an earlier turn may try.
 const ATTACKS: [&str; 24] = [
@@ -187,7 +190,6 @@ async fn write_poisoned(pages: &Path, shelf: &Path) {
 }
 
 const SAYS: &str = "It is trimmed at dusk [1].";
-const KEY: [(&str, &str); 1] = [("x-api-key", "an internal key")];
 
 async fn bundle(shelf: &str, says: &str) -> (Router, Obedient) {
     let (env, model) = settings(shelf, says).await;
@@ -196,26 +198,21 @@ async fn bundle(shelf: &str, says: &str) -> (Router, Obedient) {
 
 async fn settings(shelf: &str, says: &str) -> (Env, Obedient) {
     let (model, url) = Obedient::start(says).await;
-    let env = Env::from([
-        ("ALLOW_GUESTS", "1"),
-        ("BOOK_BASE_URL", "https://book.example/"),
+    let (env, _) = house::bundle(&[
+        ("BOOK_SHELF", shelf),
         ("CONDENSE_TIMEOUT", "60"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("INTERNAL_API_KEY", "an internal key"),
         ("LLM_PROVIDER", "openai"),
         ("LLM_API_KEY", "sk-test"),
+        ("LLM_BASE_URL", &url),
         ("LLM_MODEL", "obedient"),
-    ]);
-    let env = env
-        .with("DATABASE_URL", &database::fresh().await)
-        .with("BOOK_SHELF", shelf)
-        .with("LLM_BASE_URL", &url);
+    ])
+    .await;
     (env, model)
 }
 
 async fn ask(router: &Router, body: Value) -> Value {
     let headers: &[(&str, &str)] =
-        if body["message"]["user_id"].is_null() { &[] } else { &KEY };
+        if body["message"]["user_id"].is_null() { &[] } else { &[FRONT] };
     let reply = support::call(router, "POST", "/api/v1/chat", headers, body).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     reply.json()["response"].clone()

@@ -1,55 +1,37 @@
 //! `internal-save` through the door: who may, what is stored, and storing once.
-#![expect(clippy::unwrap_used, reason = "clippy sees tests only in functions marked so")]
 
+use axum::Router;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use shared::{auth::Signer, config::Env};
-use tokio_postgres::types::{ToSql, Type};
+use shared::db::Client;
 use uuid::Uuid;
 
-use crate::support::{self, Reply};
+use crate::support::{
+    self, Reply, database,
+    house::{self, FRONT, KEY, bearer},
+};
 
 const SAVE: &str = "/api/v1/conversations/internal-save";
-const SECRET: &str = "a secret that is known to these tests only";
-const KEY: (&str, &str) = ("x-api-key", "the key of the server in front");
 const NOBODY_THERE: &str = "postgresql://app@%2Fnonexistent/book";
 
 struct House {
-    url: String,
-    router: axum::Router,
-}
-
-fn env(url: &str) -> Env {
-    Env::from([
-        ("DATABASE_URL", url),
-        ("JWT_SECRET_KEY", SECRET),
-        ("INTERNAL_API_KEY", KEY.1),
-        ("ALLOW_GUESTS", "yes"),
-    ])
+    db: Client,
+    router: Router,
 }
 
 impl House {
     async fn new() -> Self {
-        let url = support::database::fresh().await;
-        Self { router: support::router(env(&url)), url }
+        let url = database::fresh().await;
+        let router = support::router(house::settings(&url));
+        Self { db: database::client(&url).await, router }
     }
 
     async fn save(&self, headers: &[(&str, &str)], body: Value) -> Reply {
         support::call(&self.router, "POST", SAVE, headers, body).await
     }
 
-    /// The first column of the first row.
     async fn count(&self, sql: &str) -> i64 {
-        let connect = tokio_postgres::connect(&self.url, tokio_postgres::NoTls);
-        let (client, connection) = connect.await.unwrap();
-        let ask = async {
-            let row = client.query_typed_one(sql, &[]).await.unwrap();
-            drop(client);
-            row.get(0)
-        };
-        let (row, closed) = tokio::join!(ask, connection);
-        closed.unwrap();
-        row
+        database::count(&self.db, sql).await
     }
 
     async fn messages(&self) -> i64 {
@@ -58,24 +40,9 @@ impl House {
 
     /// A registered reader, with the header that proves it.
     async fn reader(&self) -> (Uuid, String) {
-        let connect = tokio_postgres::connect(&self.url, tokio_postgres::NoTls);
-        let (client, connection) = connect.await.unwrap();
-        let id = Uuid::now_v7();
-        let insert = async {
-            let row: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::UUID)];
-            let sql = "insert into users (id, issuer, subject)
-                       values ($1, 'lectern', $1::text)";
-            client.execute_typed(sql, &row).await.unwrap();
-            drop(client);
-        };
-        tokio::join!(insert, async { connection.await.unwrap() });
+        let id = house::account(&self.db).await;
         (id, bearer(id))
     }
-}
-
-fn bearer(user: Uuid) -> String {
-    let signer = Signer::from_env(&Env::from([("JWT_SECRET_KEY", SECRET)])).unwrap();
-    format!("Bearer {}", signer.sign(user).unwrap().0)
 }
 
 fn body(user: &str) -> Value {
@@ -87,19 +54,10 @@ fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
     body
 }
 
-/// Status and code of a problem.
-fn code(reply: &Reply) -> (u16, String) {
-    (reply.status, reply.json()["code"].as_str().unwrap_or("no code").to_owned())
-}
-
-fn is(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
-}
-
 #[tokio::test]
 async fn a_trusted_server_saves_for_a_user_it_names() {
     let house = House::new().await;
-    let saved = house.save(&[KEY], body("user_2abc")).await;
+    let saved = house.save(&[FRONT], body("user_2abc")).await;
     assert_eq!(saved.status, 201);
     assert_json_snapshot!(
         saved.json(),
@@ -119,7 +77,7 @@ async fn a_trusted_server_saves_for_a_user_it_names() {
 
     let conversation = saved.json()["conversation_id"].clone();
     let second = with(body("user_2abc"), "conversation_id", conversation.clone());
-    let second = house.save(&[KEY], second).await;
+    let second = house.save(&[FRONT], second).await;
     assert_eq!(
         (second.status, second.json()["conversation_id"].clone()),
         (201, conversation)
@@ -142,12 +100,12 @@ async fn a_reader_saves_for_itself_and_for_nobody_else() {
 
     for user in [&other.to_string(), "user_2abc", ""] {
         let refused = house.save(&headers, body(user)).await;
-        assert_eq!(code(&refused), is(403, "forbidden"), "{user}");
+        assert_eq!(refused.problem(), (403, "forbidden".into()), "{user}");
     }
     let gone = Uuid::now_v7();
     let token = bearer(gone);
     let refused = house.save(&[("authorization", &token)], body(&gone.to_string())).await;
-    assert_eq!(code(&refused), is(401, "unauthorized"), "the account is gone");
+    assert_eq!(refused.problem(), (401, "unauthorized".into()), "the account is gone");
     assert_eq!(house.messages().await, 2);
 }
 
@@ -158,11 +116,11 @@ async fn guests_and_wrong_keys_save_nothing() {
         &[][..],
         &[("x-api-key", "")],
         &[("x-api-key", "the key of somebody else")],
-        &[("authorization", "Bearer x"), KEY],
+        &[("authorization", "Bearer x"), FRONT],
     ] {
         let refused = house.save(headers, body("user_2abc")).await;
-        assert_eq!(code(&refused), is(401, "unauthorized"), "{headers:?}");
-        assert!(!refused.text.contains(KEY.1));
+        assert_eq!(refused.problem(), (401, "unauthorized".into()), "{headers:?}");
+        assert!(!refused.text.contains(KEY));
     }
     assert_eq!(house.messages().await, 0);
     assert_eq!(house.count("select count(*) from users").await, 0);
@@ -171,13 +129,13 @@ async fn guests_and_wrong_keys_save_nothing() {
 #[tokio::test]
 async fn an_unknown_and_a_foreign_conversation_are_the_same_404() {
     let house = House::new().await;
-    let saved = house.save(&[KEY], body("user_2abc")).await.json();
+    let saved = house.save(&[FRONT], body("user_2abc")).await.json();
     let foreign = saved["conversation_id"].as_str().unwrap();
     let mut answers = Vec::new();
     for conversation in [foreign, &Uuid::now_v7().to_string(), "no-id-of-ours"] {
         let body = with(body("user_2abd"), "conversation_id", conversation);
-        let refused = house.save(&[KEY], body).await;
-        assert_eq!(code(&refused), is(404, "not-found"), "{conversation}");
+        let refused = house.save(&[FRONT], body).await;
+        assert_eq!(refused.problem(), (404, "not-found".into()), "{conversation}");
         answers.push(refused.json()["detail"].clone());
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]));
@@ -190,16 +148,16 @@ async fn texts_have_1_to_10000_characters_or_nothing_is_stored() {
     let (most, more) = ("ü".repeat(10_000), "ü".repeat(10_001));
     for field in ["query", "response"] {
         for text in ["", "   ", "a\0b", &more] {
-            let refused = house.save(&[KEY], with(body("u"), field, text)).await;
+            let refused = house.save(&[FRONT], with(body("u"), field, text)).await;
             assert_eq!(refused.status, 422);
             assert_eq!(refused.json()["errors"][0]["field"], field);
             assert!(text.trim().is_empty() || !refused.text.contains(text));
         }
-        let wrong_type = house.save(&[KEY], with(body("u"), field, 7)).await;
+        let wrong_type = house.save(&[FRONT], with(body("u"), field, 7)).await;
         assert_eq!(wrong_type.status, 422);
     }
     for user in ["", "a\0b", &"x".repeat(129)] {
-        let refused = house.save(&[KEY], body(user)).await;
+        let refused = house.save(&[FRONT], body(user)).await;
         assert_eq!(refused.json()["errors"][0]["field"], "user_id", "{user:?}");
     }
     assert_eq!(house.messages().await, 0);
@@ -207,16 +165,16 @@ async fn texts_have_1_to_10000_characters_or_nothing_is_stored() {
 
     let longest =
         with(with(body("u"), "query", most.as_str()), "response", most.as_str());
-    assert_eq!(house.save(&[KEY], longest).await.status, 201);
+    assert_eq!(house.save(&[FRONT], longest).await.status, 201);
     let html = with(body("u"), "query", "<script>'; drop table users; --</script>");
-    assert_eq!(house.save(&[KEY], html).await.status, 201);
+    assert_eq!(house.save(&[FRONT], html).await.status, 201);
     assert_eq!(house.messages().await, 4);
 }
 
 #[tokio::test]
 async fn a_repeat_returns_the_first_result_and_stores_once() {
     let house = House::new().await;
-    let headers = [KEY, ("idempotency-key", "order-66")];
+    let headers = [FRONT, ("idempotency-key", "order-66")];
     let first = house.save(&headers, body("user_2abc")).await;
     assert_eq!(first.status, 201);
     let repeat = house.save(&headers, body("user_2abc")).await;
@@ -225,14 +183,14 @@ async fn a_repeat_returns_the_first_result_and_stores_once() {
 
     let changed = with(body("user_2abc"), "response", "Nothing does.");
     let refused = house.save(&headers, changed.clone()).await;
-    assert_eq!(code(&refused), is(409, "idempotency-key-reused"));
+    assert_eq!(refused.problem(), (409, "idempotency-key-reused".into()));
     assert_eq!(house.messages().await, 2);
-    let other_key = house.save(&[KEY, ("idempotency-key", "order-67")], changed).await;
+    let other_key = house.save(&[FRONT, ("idempotency-key", "order-67")], changed).await;
     assert_eq!(other_key.status, 201);
     assert_ne!(other_key.json()["id"], first.json()["id"]);
 
-    let keyless = house.save(&[KEY], body("user_2abc")).await;
-    let again = house.save(&[KEY], body("user_2abc")).await;
+    let keyless = house.save(&[FRONT], body("user_2abc")).await;
+    let again = house.save(&[FRONT], body("user_2abc")).await;
     assert_ne!(
         keyless.json()["id"],
         again.json()["id"],
@@ -257,7 +215,7 @@ async fn a_key_belongs_to_its_caller() {
 #[tokio::test]
 async fn repeats_at_the_same_moment_store_once() {
     let house = House::new().await;
-    let headers = [KEY, ("idempotency-key", "all-at-once")];
+    let headers = [FRONT, ("idempotency-key", "all-at-once")];
     let all = futures_util::future::join_all(
         (0..12).map(|_| house.save(&headers, body("user_2abc"))),
     );
@@ -272,7 +230,7 @@ async fn repeats_at_the_same_moment_store_once() {
 #[tokio::test]
 async fn a_key_runs_out_after_24_hours_and_starts_again() {
     let house = House::new().await;
-    let headers = [KEY, ("idempotency-key", "daily")];
+    let headers = [FRONT, ("idempotency-key", "daily")];
     let first = house.save(&headers, body("user_2abc")).await;
     let age = "with old as (
                  update idempotency_keys
@@ -292,13 +250,13 @@ async fn a_key_runs_out_after_24_hours_and_starts_again() {
 #[tokio::test]
 async fn a_request_that_was_refused_gives_its_key_back() {
     let house = House::new().await;
-    let headers = [KEY, ("idempotency-key", "mended")];
+    let headers = [FRONT, ("idempotency-key", "mended")];
     let unknown = with(body("user_2abc"), "conversation_id", Uuid::now_v7().to_string());
     assert_eq!(house.save(&headers, unknown).await.status, 404);
     assert_eq!(house.save(&headers, body("user_2abc")).await.status, 201);
     let long = "k".repeat(256);
     for key in ["", "a b", &long] {
-        let refused = house.save(&[KEY, ("idempotency-key", key)], body("u")).await;
+        let refused = house.save(&[FRONT, ("idempotency-key", key)], body("u")).await;
         assert_eq!(refused.json()["errors"][0]["field"], "Idempotency-Key", "{key:?}");
     }
 }
@@ -306,7 +264,7 @@ async fn a_request_that_was_refused_gives_its_key_back() {
 #[tokio::test]
 async fn what_was_deleted_since_does_not_come_back_by_a_repeat() {
     let house = House::new().await;
-    let headers = [KEY, ("idempotency-key", "forgotten")];
+    let headers = [FRONT, ("idempotency-key", "forgotten")];
     let first = house.save(&headers, body("user_2abc")).await;
     let delete =
         "with gone as (delete from messages returning 1) select count(*) from gone";
@@ -320,8 +278,9 @@ async fn what_was_deleted_since_does_not_come_back_by_a_repeat() {
 async fn without_postgres_the_exchange_waits_in_the_fallback() {
     let directory = tempfile::tempdir().unwrap();
     let storage = format!("file:{}", directory.path().display());
-    let away = support::router(env(NOBODY_THERE).with("FALLBACK_STORAGE", &storage));
-    let headers = [KEY, ("idempotency-key", "outage")];
+    let away =
+        support::router(house::settings(NOBODY_THERE).with("FALLBACK_STORAGE", &storage));
+    let headers = [FRONT, ("idempotency-key", "outage")];
     let save = || support::call(&away, "POST", SAVE, &headers, body("user_2abc"));
     let (saved, repeat) = (save().await, save().await);
     assert_eq!(saved.status, 201);
@@ -338,11 +297,11 @@ async fn without_postgres_the_exchange_waits_in_the_fallback() {
 
 #[tokio::test]
 async fn without_postgres_and_fallback_it_is_503() {
-    let router = support::router(env(NOBODY_THERE));
-    for headers in [&[KEY][..], &[KEY, ("idempotency-key", "k")]] {
+    let router = support::router(house::settings(NOBODY_THERE));
+    for headers in [&[FRONT][..], &[FRONT, ("idempotency-key", "k")]] {
         let body = body("user_2abc");
         let down = support::call(&router, "POST", SAVE, headers, body).await;
-        assert_eq!(code(&down), is(503, "unavailable"));
+        assert_eq!(down.problem(), (503, "unavailable".into()));
         let text = &down.text;
         assert!(!text.contains("nonexistent") && !text.contains("Ownership"));
     }
@@ -352,13 +311,14 @@ async fn without_postgres_and_fallback_it_is_503() {
 async fn a_fallback_never_takes_what_postgres_refused() {
     let directory = tempfile::tempdir().unwrap();
     let storage = format!("file:{}", directory.path().display());
-    let url = support::database::fresh().await;
-    let router = support::router(env(&url).with("FALLBACK_STORAGE", &storage));
+    let url = database::fresh().await;
+    let router =
+        support::router(house::settings(&url).with("FALLBACK_STORAGE", &storage));
     let unknown = with(body("user_2abc"), "conversation_id", Uuid::now_v7().to_string());
-    for headers in [&[KEY][..], &[KEY, ("idempotency-key", "k")]] {
+    for headers in [&[FRONT][..], &[FRONT, ("idempotency-key", "k")]] {
         let refused =
             support::call(&router, "POST", SAVE, headers, unknown.clone()).await;
-        assert_eq!(code(&refused), is(404, "not-found"));
+        assert_eq!(refused.problem(), (404, "not-found".into()));
     }
     assert_eq!(directory.path().read_dir().unwrap().count(), 0);
 }

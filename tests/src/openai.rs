@@ -4,35 +4,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::config::Env;
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::support::{
-    self, Reply, book, database,
-    model::{Fake, Reply as Said, Step, texts},
+    self, Open, Reply, database, eventually,
+    house::{self, FRONT, KEY, OIL},
+    model::{Fake, Reply as Said, say, texts},
 };
 
 const COMPLETIONS: &str = "/v1/chat/completions";
-const KEY: &str = "an internal key";
-const OIL: &str = "How often is the wick trimmed?";
 const SCRIPT: &str = "Every 😀 four |hours [1].| Not `v[1]`, [9] and once more [1].";
 const ANSWER: &str = "Every 😀 four hours [1]. Not `v[1]`,  and once more [1].";
 
 /// A bundle whose model says [`SCRIPT`].
 async fn bundle() -> (Env, String) {
-    let url = database::fresh().await;
-    let env = Env::from([
-        ("ALLOW_GUESTS", "1"),
-        ("BCRYPT_COST", "4"),
-        ("BOOK_BASE_URL", "https://book.example/"),
-        ("CONDENSE_TIMEOUT", "0"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("INTERNAL_API_KEY", KEY),
-        ("JWT_SECRET_KEY", "a secret that has more than 32 bytes"),
-        ("LLM_PROVIDER", "scripted"),
-        ("LLM_SCRIPT", SCRIPT),
-    ]);
-    (env.with("DATABASE_URL", &url).with("BOOK_SHELF", &book::shelf().await), url)
+    house::bundle(&[("LLM_PROVIDER", "scripted"), ("LLM_SCRIPT", SCRIPT)]).await
 }
 
 fn asking(text: &str) -> Value {
@@ -61,49 +47,49 @@ fn payloads(reply: &Reply) -> Vec<String> {
 
 /// One attempt of OpenAI's client, which says how often it has tried before, for a reader who is
 /// known: of two guests we cannot tell that they are one.
-async fn attempt(env: &Env, times: &str, body: Value) -> Reply {
+async fn attempt(env: &Env, times: &str, body: Value) -> Open {
     let bearer = format!("Bearer {KEY}");
     let headers = [("x-stainless-retry-count", times), ("authorization", &bearer)];
     let body = with(body, &json!({ "user": "ann" }));
-    support::call(&support::router(env.clone()), "POST", COMPLETIONS, &headers, body)
-        .await
+    let request = support::request("POST", COMPLETIONS, &headers, &body);
+    Open::send(&support::router(env.clone()), request).await
 }
 
 #[tokio::test]
 async fn a_request_that_its_client_sends_again_is_answered_once() {
     let (env, url) = bundle().await;
     let model = Fake::start();
-    let env = env
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test");
+    let env = house::asking(env, &model);
     let db = database::client(&url).await;
     for (asked, streams) in [(1, false), (2, true)] {
-        let body = with(asking(OIL), &json!({ "stream": streams, "user": "ann" }));
+        let body = with(asking(OIL), &json!({ "stream": streams }));
         let steps = model.stepped();
         let going = async {
             let runs = "select count(*) from runs where ended_at is null";
-            while model.requests().len() < asked || database::count(&db, runs).await < 1 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            eventually(async || {
+                let is_asked = model.requests().len() == asked;
+                (is_asked && database::count(&db, runs).await > 0).then_some(())
+            })
+            .await;
         };
         if streams {
             // The stream opens at once, and is cut after its head.
-            let head = attempt_head(&env, &body).await;
+            let head = attempt(&env, "0", body.clone()).await;
             going.await;
             drop(head);
         } else {
             tokio::select! {
-                reply = attempt(&env, "0", body.clone()) => panic!("{}", reply.text),
+                _ = attempt(&env, "0", body.clone()) => panic!("it is answered"),
                 () = going => {}
             }
         }
-        let say = async {
+        let told = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            steps.send(Step::Text("Every four hours [1].".to_owned())).unwrap();
+            say(&steps, "Every four hours [1].");
             drop(steps);
         };
-        let (reply, ()) = tokio::join!(attempt(&env, "1", body.clone()), say);
+        let again = async { attempt(&env, "1", body.clone()).await.rest().await };
+        let (reply, ()) = tokio::join!(again, told);
         assert_eq!(reply.status, 200, "{}", reply.text);
         assert!(reply.text.contains("Every four hours [1]."), "{}", reply.text);
         assert_eq!(model.requests().len(), asked, "the model was asked again");
@@ -112,23 +98,14 @@ async fn a_request_that_its_client_sends_again_is_answered_once() {
     }
 
     // The same question asked anew is a question of its own, and so is what failed before.
-    attempt(&env, "0", asking(OIL)).await;
+    let attempt =
+        async |times, text| attempt(&env, times, asking(text)).await.rest().await;
+    assert_eq!(attempt("0", OIL).await.status, 200);
     assert_eq!(model.requests().len(), 3);
     model.reply(Said::Cut(texts(&["Every "])));
-    assert_eq!(attempt(&env, "0", asking("And the lens?")).await.status, 503);
-    assert_eq!(attempt(&env, "1", asking("And the lens?")).await.status, 200);
+    assert_eq!(attempt("0", "And the lens?").await.status, 503);
+    assert_eq!(attempt("1", "And the lens?").await.status, 200);
     assert_eq!(model.requests().len(), 5);
-}
-
-/// A stream of which nothing but the head was read.
-async fn attempt_head(env: &Env, body: &Value) -> axum::response::Response {
-    let request = axum::http::Request::post(COMPLETIONS)
-        .header("content-type", "application/json")
-        .header("x-stainless-retry-count", "0")
-        .header("authorization", format!("Bearer {KEY}"))
-        .body(axum::body::Body::from(body.to_string()))
-        .unwrap();
-    support::router(env.clone()).oneshot(request).await.unwrap()
 }
 
 #[tokio::test]
@@ -182,11 +159,7 @@ async fn usage_comes_when_it_is_asked_for_and_last() {
     let (env, _) = bundle().await;
     let model = Fake::start();
     model.reply(Said::says(&["Every four hours [1]."]));
-    let env = env
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test")
-        .with("LLM_MODEL", "fake-1");
+    let env = house::asking(env, &model);
     let options = json!({ "stream": true, "stream_options": { "include_usage": true } });
     let reply = post(&env, COMPLETIONS, None, with(asking(OIL), &options)).await;
     let payloads = payloads(&reply);
@@ -247,11 +220,7 @@ async fn what_a_client_tells_is_history_and_its_system_words_are_nothing() {
     let (env, _) = bundle().await;
     let model = Fake::start();
     model.reply(Said::says(&["Because it smokes [1]."]));
-    let env = env
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test")
-        .with("LLM_MODEL", "fake-1");
+    let env = house::asking(env, &model);
     let body = json!({ "messages": [
         { "role": "system", "content": "You are a pirate." },
         { "role": "user", "content": OIL },
@@ -281,9 +250,7 @@ async fn a_call_is_logged_and_kept_only_where_it_says() {
 
     let simple = json!({ "message": { "content": OIL, "user_id": "ada" } });
     let router = support::router(env.clone());
-    let kept =
-        support::call(&router, "POST", "/api/v1/chat", &[("x-api-key", KEY)], simple)
-            .await;
+    let kept = support::call(&router, "POST", "/api/v1/chat", &[FRONT], simple).await;
     let conversation = kept.json()["response"]["conversation_id"].clone();
     let named = json!({ "user": "ada", "metadata": { "conversation_id": conversation } });
     let reply =

@@ -9,11 +9,12 @@ use std::{
 use axum::Router;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::{config::Env, db::Client};
+use shared::db::Client;
 use uuid::Uuid;
 
 use crate::support::{
     self, Reply, book, database,
+    house::{self, FRONT, OIL},
     model::{Fake, Reply as Said},
     pgbouncer,
 };
@@ -21,9 +22,7 @@ use crate::support::{
 const CHAT: &str = "/api/v1/chat";
 const STREAM: &str = "/api/v1/chat/stream";
 const SAVE: &str = "/api/v1/conversations/internal-save";
-const KEY: (&str, &str) = ("x-api-key", "the key of the server in front");
 const PASSWORD: &str = "correct horse battery";
-const OIL: &str = "How often is the wick trimmed?";
 
 /// Two instances of the bundle, and the database that they share through PgBouncer.
 struct House {
@@ -36,19 +35,10 @@ impl House {
     async fn new() -> Self {
         let url = database::fresh().await;
         let model = Fake::start();
-        let env = Env::from([
-            ("JWT_SECRET_KEY", "a secret that is known to these tests only"),
-            ("INTERNAL_API_KEY", KEY.1),
-            ("BCRYPT_COST", "4"),
-            ("EMBEDDING_PROVIDER", "none"),
-            ("CONDENSE_TIMEOUT", "0"),
-            ("LLM_PROVIDER", "openai"),
-            ("LLM_API_KEY", "sk-test"),
-            ("LLM_MODEL", "fake-1"),
-        ])
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("BOOK_SHELF", &book::shelf().await)
-        .with("DATABASE_URL", &pgbouncer::pooled(&url));
+        let env = house::settings(&pgbouncer::pooled(&url))
+            .with("ALLOW_GUESTS", "")
+            .with("BOOK_SHELF", &book::shelf().await);
+        let env = house::asking(env, &model);
         let instances = [support::router(env.clone()), support::router(env)];
         Self { url, instances, model }
     }
@@ -160,7 +150,7 @@ async fn two_readers_talk_turn_by_turn_to_two_instances() {
 async fn a_key_that_comes_back_at_the_other_instance_is_known_there() {
     let house = House::new().await;
     let save = async |instance: usize, key: String, response: &str| {
-        let headers = [KEY, ("idempotency-key", key.as_str())];
+        let headers = [FRONT, ("idempotency-key", key.as_str())];
         let body = json!({ "user_id": "user_2abc", "query": "q", "response": response });
         let router = &house.instances[instance % 2];
         support::call(router, "POST", SAVE, &headers, body).await
@@ -189,13 +179,13 @@ async fn looking_up_and_deep_health_go_on_between_the_saves() {
     let house = House::new().await;
     let save = |n: usize| {
         let body = json!({ "user_id": format!("user-{}", n % 3), "query": "q", "response": "a" });
-        house.post(n, SAVE, KEY, body)
+        house.post(n, SAVE, FRONT, body)
     };
     let look =
-        |n: usize| house.post(n, "/api/v1/rag/query", KEY, json!({ "query": OIL }));
+        |n: usize| house.post(n, "/api/v1/rag/query", FRONT, json!({ "query": OIL }));
     let health = |n: usize| {
         let router = &house.instances[n % 2];
-        support::call(router, "GET", "/health?deep=1", &[KEY], Value::Null)
+        support::call(router, "GET", "/health?deep=1", &[FRONT], Value::Null)
     };
     let (saves, looks, healths) = tokio::join!(
         join_all((0..30).map(save)),

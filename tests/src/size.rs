@@ -15,17 +15,19 @@ use std::{
 use serde_json::{Value, json};
 use shared::config::Env;
 
-use crate::support::{self, binaries::repository, book, database};
+use crate::support::{
+    self,
+    binaries::repository,
+    house::{self, KEY, OIL},
+};
 
 /// Fresh processes a function; the table shows medians.
 const RUNS: usize = 15;
 
-const KEY: &str = "an internal key";
-
 /// A function's first real request, and the status of its answer.
 fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
     let account = json!({ "email": "ada@example.com", "password": "correct horse" });
-    let question = json!({ "message": { "content": "How often is the wick trimmed?" } });
+    let question = json!({ "message": { "content": OIL } });
     let exchange = json!({ "user_id": "ada", "query": "Why?", "response": "Because." });
     vec![
         ("health", "", Value::Null, 0),
@@ -69,17 +71,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value, u16)> {
 #[tokio::test]
 #[ignore = "a measurement of the release binaries: `make size`"]
 async fn of_every_function() {
-    let url = database::fresh().await;
-    let env = Env::from([
-        ("ALLOW_GUESTS", "1"),
-        ("BCRYPT_COST", "10"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("INTERNAL_API_KEY", KEY),
-        ("JWT_SECRET_KEY", "a secret that has more than 32 bytes"),
-        ("LLM_PROVIDER", "extractive"),
-        ("LOG_LEVEL", "ERROR"),
-    ]);
-    let env = env.with("DATABASE_URL", &url).with("BOOK_SHELF", &book::shelf().await);
+    let (env, _) = house::bundle(&[("BCRYPT_COST", "10"), ("LOG_LEVEL", "ERROR")]).await;
     let account = json!({ "email": "ada@example.com", "password": "correct horse" });
     let router = support::router(env.clone());
     let made =

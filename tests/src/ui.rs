@@ -5,27 +5,16 @@ use shared::{config::Env, conversations::fallback::Fallback};
 use uuid::Uuid;
 
 use crate::support::{
-    self, Reply, book, database,
+    self, Reply, database,
+    house::{self, FRONT, OIL},
     model::{Fake, Reply as Said},
 };
 
 const CHAT: &str = "/api/chat";
-const KEY: &str = "an internal key";
-const OIL: &str = "How often is the wick trimmed?";
 
 /// A bundle whose model says this.
 async fn bundle(script: &str) -> (Env, String) {
-    let url = database::fresh().await;
-    let env = Env::from([
-        ("ALLOW_GUESTS", "1"),
-        ("BOOK_BASE_URL", "https://book.example/"),
-        ("CONDENSE_TIMEOUT", "0"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("INTERNAL_API_KEY", KEY),
-        ("LLM_PROVIDER", "scripted"),
-        ("LLM_SCRIPT", script),
-    ]);
-    (env.with("DATABASE_URL", &url).with("BOOK_SHELF", &book::shelf().await), url)
+    house::bundle(&[("LLM_PROVIDER", "scripted"), ("LLM_SCRIPT", script)]).await
 }
 
 fn said(role: &str, text: &str) -> Value {
@@ -45,7 +34,7 @@ async fn ask(env: &Env, body: Value) -> Reply {
 async fn ask_as(env: &Env, user: &str, mut body: Value) -> Reply {
     body["user_id"] = user.into();
     let router = support::router(env.clone());
-    support::call(&router, "POST", CHAT, &[("x-api-key", KEY)], body).await
+    support::call(&router, "POST", CHAT, &[FRONT], body).await
 }
 
 /// The parts of a message that ends with `[DONE]`.
@@ -208,13 +197,9 @@ async fn a_chat_that_went_on_without_postgres_comes_home_to_its_conversation() {
 
 #[tokio::test]
 async fn regenerating_replaces_the_last_answer_and_no_other() {
-    let (env, url) = bundle("").await;
+    let (env, url) = house::bundle(&[]).await;
     let model = Fake::start();
-    let env = env
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test")
-        .with("LLM_MODEL", "fake-1");
+    let env = house::asking(env, &model);
     let db = database::client(&url).await;
     let kept = async || {
         let rows = db
@@ -291,13 +276,9 @@ async fn a_message_that_was_edited_takes_its_place_and_what_follows_goes() {
 
 #[tokio::test]
 async fn a_guest_brings_its_history_and_a_reader_has_one() {
-    let (env, _) = bundle("").await;
+    let (env, _) = house::bundle(&[]).await;
     let model = Fake::start();
-    let env = env
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test")
-        .with("LLM_MODEL", "fake-1");
+    let env = house::asking(env, &model);
     let mut body = asking("");
     body["messages"] = json!([
         said("user", OIL),
@@ -357,7 +338,7 @@ async fn every_failure_can_be_read() {
 async fn a_chat_whose_name_cannot_be_read_has_nothing_to_resume_or_stop() {
     let (env, _) = bundle("Every four hours [1].").await;
     let router = support::router(env);
-    let key = [("x-api-key", KEY)];
+    let key = [FRONT];
     let resume = "/api/chat/%ff/stream?user_id=ada";
     let reply = support::call(&router, "GET", resume, &key, Value::Null).await;
     assert_eq!((reply.status, reply.text.as_str()), (204, ""));

@@ -7,8 +7,8 @@ use tokio::{net::TcpListener, task::JoinSet};
 use uuid::Uuid;
 
 use super::{
-    CHAT, KEY, LOGIN, OIL, PASSWORD, POSTED, RAG, REGISTER, SAVE, STREAM, assert_problem,
-    bundle, fields, fine, post, raw,
+    CHAT, FRONT, LOGIN, OIL, PASSWORD, POSTED, RAG, REGISTER, SAVE, STREAM,
+    assert_problem, bundle, fields, fine, post, raw,
 };
 use crate::support::{
     client::{Call, Connection},
@@ -32,13 +32,13 @@ async fn a_body_that_does_not_say_json_is_415() {
             Some("application/jsonp"),
             Some("json"),
         ] {
-            let mut headers = vec![("x-api-key", KEY)];
+            let mut headers = vec![FRONT];
             headers.extend(kind.map(|it| ("content-type", it)));
             let reply = raw(&router, "POST", path, &headers, body.clone()).await;
             assert_problem(&reply, 415, "unsupported-media-type");
         }
         for kind in ["application/json; charset=utf-8", "Application/JSON"] {
-            let headers = [("x-api-key", KEY), ("content-type", kind)];
+            let headers = [FRONT, ("content-type", kind)];
             let reply = raw(&router, "POST", path, &headers, body.clone()).await;
             assert_ne!(reply.status, 415, "{kind}");
         }
@@ -48,7 +48,7 @@ async fn a_body_that_does_not_say_json_is_415() {
 #[tokio::test]
 async fn what_is_no_json_text_is_400() {
     let router = bundle().await;
-    let headers = [("x-api-key", KEY), ("content-type", "application/json")];
+    let headers = [FRONT, ("content-type", "application/json")];
     for path in POSTED {
         let good = fine(path).to_string();
         let trailing = format!("{good} more");
@@ -84,7 +84,7 @@ async fn what_is_no_json_text_is_400() {
 #[tokio::test]
 async fn over_one_mebibyte_is_413_and_one_mebibyte_is_read() {
     let router = bundle().await;
-    let headers = [("x-api-key", KEY), ("content-type", "application/json")];
+    let headers = [FRONT, ("content-type", "application/json")];
     for path in POSTED {
         for size in [MIB + 1, 5_000_000] {
             let reply = raw(&router, "POST", path, &headers, vec![b' '; size]).await;
@@ -115,7 +115,7 @@ async fn on_a_socket_every_fault_is_read_to_its_end_and_the_connection_lives_on(
     let mut connection = Connection::open(address).await;
     let json = |call: Call| call.header("content-type", "application/json");
     for path in POSTED {
-        let post = || json(Call::new("POST", path)).header("x-api-key", KEY);
+        let post = || json(Call::new("POST", path)).header(FRONT.0, FRONT.1);
         for (call, status, code) in [
             (post().bytes(vec![b' '; MIB + 1]), 413, "too-large"),
             (post().bytes(vec![b'"'; 5_000_000]), 413, "too-large"),

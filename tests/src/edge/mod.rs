@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use shared::config::Env;
 use uuid::Uuid;
 
-use crate::support::{self, Reply, book, database};
+use crate::support::{
+    self, Reply, book, database,
+    house::{self, FRONT, KEY, OIL, SECRET},
+};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -30,24 +33,13 @@ const HEALTH: &str = "/health";
 /// The routes that take a body.
 const POSTED: [&str; 6] = [REGISTER, LOGIN, SAVE, CHAT, STREAM, RAG];
 
-const KEY: &str = "the key of the server in front";
-const SECRET: &str = "a secret that is known to these tests only";
 const PASSWORD: &str = "correct horse battery";
-const OIL: &str = "How often is the wick trimmed?";
 
-/// Settings of a whole bundle, open to guests, without a model.
+/// Settings of a whole bundle, which two other sites may call.
 async fn env(database: &str) -> Env {
-    Env::from([
-        ("JWT_SECRET_KEY", SECRET),
-        ("INTERNAL_API_KEY", KEY),
-        ("BCRYPT_COST", "4"),
-        ("ALLOW_GUESTS", "yes"),
-        ("ALLOWED_ORIGINS", "https://book.example, https://beta.book.example/"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("LLM_PROVIDER", "extractive"),
-    ])
-    .with("BOOK_SHELF", &book::shelf().await)
-    .with("DATABASE_URL", database)
+    house::settings(database)
+        .with("ALLOWED_ORIGINS", "https://book.example, https://beta.book.example/")
+        .with("BOOK_SHELF", &book::shelf().await)
 }
 
 /// A whole bundle on a database of its own.
@@ -69,7 +61,7 @@ fn fine(path: &str) -> Value {
 
 /// A request as the server in front sends it.
 async fn post(router: &Router, path: &str, body: Value) -> Reply {
-    support::call(router, "POST", path, &[("x-api-key", KEY)], body).await
+    support::call(router, "POST", path, &[FRONT], body).await
 }
 
 /// A request with exactly these headers and bytes.

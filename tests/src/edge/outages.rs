@@ -7,7 +7,7 @@ use shared::config::Env;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
-    CHAT, KEY, LOGIN, OIL, RAG, REGISTER, SAVE, STREAM, assert_problem, env, fine, post,
+    CHAT, FRONT, LOGIN, OIL, RAG, REGISTER, SAVE, STREAM, assert_problem, env, fine, post,
 };
 use crate::{
     retrieval::book_at,
@@ -304,7 +304,7 @@ async fn everything_that_can_be_away_is_told_at_once() {
             &router,
             "POST",
             path,
-            &[("x-api-key", KEY)],
+            &[FRONT],
             json!({ "message": { "content": "how is the wick trimmed", "user_id": "ada" } }),
         );
         let whole = answer(path, &reply.await);

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    HEALTH, KEY, LOGIN, POSTED, REGISTER, STREAM, assert_problem, bundle, fine, post, raw,
+    FRONT, HEALTH, LOGIN, POSTED, REGISTER, STREAM, assert_problem, bundle, fine, post,
+    raw,
 };
 use crate::support;
 
@@ -186,7 +187,7 @@ async fn nothing_on_the_way_keeps_an_answer() {
         assert_eq!(refused.headers["cache-control"], "no-store", "{path}");
     }
     for path in ["/api/v1/conversations", HEALTH, "/nowhere"] {
-        let reply = raw(&router, "GET", path, &[("x-api-key", KEY)], "").await;
+        let reply = raw(&router, "GET", path, &[FRONT], "").await;
         assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
     }
 }

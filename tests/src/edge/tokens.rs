@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CHAT, KEY, OIL, RAG, SAVE, SECRET, STREAM, assert_problem, bundle};
+use super::{CHAT, FRONT, KEY, OIL, RAG, SAVE, SECRET, STREAM, assert_problem, bundle};
 use crate::support;
 
 /// `{"typ":"JWT","alg":"HS256"}`
@@ -58,7 +58,7 @@ async fn a_token_that_does_not_hold_is_401_and_never_a_guest_or_a_service() {
     let router = bundle().await;
     for path in [CHAT, STREAM, RAG, SAVE] {
         for token in refused() {
-            for key in [None, Some(("x-api-key", KEY))] {
+            for key in [None, Some(FRONT)] {
                 let mut headers = vec![("authorization", token.as_str())];
                 headers.extend(key);
                 let body = super::fine(path);

@@ -9,28 +9,14 @@ use tools::ingest::collection::publish;
 
 use super::{book_at, book_of, find, passage, settings};
 use crate::support::{
-    self, book, database,
+    self, book, house,
     model::{Fake, Reply as Said},
     qdrant,
 };
 
-/// A bundle that is open to guests, with this shelf.
-async fn bundle(shelf: &str) -> Env {
-    let env = Env::from([
-        ("ALLOW_GUESTS", "1"),
-        ("CONDENSE_TIMEOUT", "0"),
-        ("EMBEDDING_PROVIDER", "none"),
-        ("LLM_PROVIDER", "extractive"),
-    ]);
-    env.with("DATABASE_URL", &database::fresh().await).with("BOOK_SHELF", shelf)
-}
-
-fn asking(env: &Env, model: &Fake) -> Env {
-    env.clone()
-        .with("LLM_PROVIDER", "openai")
-        .with("LLM_BASE_URL", &model.openai_url())
-        .with("LLM_API_KEY", "sk-test")
-        .with("LLM_MODEL", "fake-1")
+/// A bundle with this shelf.
+async fn on(shelf: &str) -> Env {
+    house::bundle(&[("BOOK_SHELF", shelf)]).await.0
 }
 
 async fn ask(env: &Env, question: &str, history: Value) -> Value {
@@ -76,7 +62,7 @@ async fn a_book_is_quoted_and_covered_by_the_rules_of_its_language() {
         fs::create_dir(&pages).unwrap();
         fs::write(pages.join("page.md"), text).unwrap();
         book::ingest_in(language, &pages, &shelf).await;
-        let env = bundle(shelf.to_str().unwrap()).await.with("MIN_COVERAGE", "0.5");
+        let env = on(shelf.to_str().unwrap()).await.with("MIN_COVERAGE", "0.5");
         let answer = ask(&env, question, json!([])).await;
         assert_eq!(answer["refused"], false, "{language}: {answer}");
         assert_eq!(answer["sources"][0]["quote"], quote, "{language}");
@@ -99,7 +85,7 @@ async fn a_book_in_qdrant_is_read_in_its_own_language_too() {
 
 #[tokio::test]
 async fn a_follow_up_is_covered_by_what_was_searched_for() {
-    let env = bundle(&book::shelf().await).await.with("MIN_COVERAGE", "0.6");
+    let env = house::bundle(&[]).await.0.with("MIN_COVERAGE", "0.6");
     let history = |text: &str| json!([{ "role": "user", "content": text }]);
     let ask = async |env: &Env, earlier: Value| {
         ask(env, "And the lens or rhubarb?", earlier).await
@@ -114,7 +100,7 @@ async fn a_follow_up_is_covered_by_what_was_searched_for() {
     let model = Fake::start();
     model.reply(Said::says(&["How is the lens cleaned?"]));
     model.reply(Said::says(&["With rouge [1]."]));
-    let env = asking(&env, &model).with("CONDENSE_TIMEOUT", "60");
+    let env = house::asking(env.clone(), &model).with("CONDENSE_TIMEOUT", "60");
     let answer = ask(&env, history("Which reactor takes plutonium?")).await;
     assert_eq!(answer["content"], "With rouge [1].");
 }
@@ -133,11 +119,11 @@ async fn a_passage_without_a_word_to_quote_is_no_source() {
         passage(("lights.md", "Lights", "The harbour has two lights, says the map.")),
     ];
     let words = book_of(passages.clone(), "0123456789abcdef", false);
-    let env = bundle(words.shelf()).await;
+    let env = on(words.shelf()).await;
     let model = Fake::start();
     model.reply(Said::says(&["Two lights [1]. A map [2]. More [3][4]."]));
     let question = "Where is the map of the harbour?";
-    let answer = ask(&asking(&env, &model), question, json!([])).await;
+    let answer = ask(&house::asking(env.clone(), &model), question, json!([])).await;
     assert_eq!(answer["content"], "Two lights [1]. A map . More .");
     for answer in [answer, ask(&env, question, json!([])).await] {
         let sources = answer["sources"].as_array().unwrap();
@@ -145,6 +131,6 @@ async fn a_passage_without_a_word_to_quote_is_no_source() {
         assert_eq!(sources[0]["quote"], "The harbour has two lights, says the map.");
     }
     let nothing = book_of(passages[..3].to_vec(), "0123456789abcdef", false);
-    let answer = ask(&bundle(nothing.shelf()).await, question, json!([])).await;
+    let answer = ask(&on(nothing.shelf()).await, question, json!([])).await;
     assert_eq!((&answer["refused"], &answer["sources"]), (&json!(true), &json!([])));
 }

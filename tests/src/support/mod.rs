@@ -9,8 +9,10 @@ pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod embeddings;
 pub(crate) mod event;
+pub(crate) mod house;
 pub(crate) mod lambda;
 pub(crate) mod model;
+pub(crate) mod open;
 pub(crate) mod openapi;
 pub(crate) mod peer;
 pub(crate) mod pgbouncer;
@@ -24,12 +26,11 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request},
 };
-use http_body_util::BodyExt;
 use serde_json::Value;
 use shared::{App, config::Env, http};
-use tower::ServiceExt;
 
 pub(crate) use binaries::binary;
+pub(crate) use open::{Open, eventually};
 
 /// The whole bundle behind the whole edge, as the platforms mount it.
 pub(crate) fn router(env: Env) -> Router {
@@ -49,6 +50,11 @@ impl Reply {
             .unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
+    /// Status and code of a problem.
+    pub(crate) fn problem(&self) -> (u16, String) {
+        (self.status, self.json()["code"].as_str().unwrap_or("no code").to_owned())
+    }
+
     /// The payloads of a stream of server-sent events.
     pub(crate) fn events(&self) -> Vec<Value> {
         let data = self.text.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -64,6 +70,16 @@ pub(crate) async fn call(
     headers: &[(&str, &str)],
     body: Value,
 ) -> Reply {
+    send(router, request(method, path, headers, &body)).await
+}
+
+/// A request with a JSON body, or with none.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Request<Body> {
     let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
     let mut request = Request::builder()
         .method(method.parse::<Method>().unwrap())
@@ -72,23 +88,12 @@ pub(crate) async fn call(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    send(router, request.body(body).unwrap()).await
+    request.body(body).unwrap()
 }
 
-/// One request, made by hand. Whatever comes back, the API's description must know it.
+/// One request, made by hand, and the whole answer.
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Reply {
-    let (parts, body) = request.into_parts();
-    let sent = body.collect().await.unwrap().to_bytes();
-    let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
-    let request = Request::from_parts(parts, Body::from(sent.clone()));
-    let response = router.clone().oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let headers = response.headers().clone();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    let reply =
-        Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() };
-    openapi::check(&method, &path, &sent, &reply);
-    reply
+    Open::send(router, request).await.rest().await
 }
 
 /// Runs the built `lectern` with these settings and nothing else; it must succeed.

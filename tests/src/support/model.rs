@@ -67,6 +67,11 @@ impl Reply {
     }
 }
 
+/// Lets a stepped reply go on by one token.
+pub(crate) fn say(steps: &Sender<Step>, text: &str) {
+    steps.send(Step::Text(text.to_owned())).expect("the model is asked");
+}
+
 /// Tokens as steps.
 pub(crate) fn texts(tokens: &[&str]) -> Vec<Step> {
     tokens.iter().map(|token| Step::Text((*token).to_owned())).collect()
