@@ -1,4 +1,5 @@
-# Thin names for cargo commands; every target works on a fresh machine with a Rust toolchain.
+# Thin names for cargo commands. `dev`, `test`, `check`, `size`, `bench` and `soak` work on a fresh
+# machine with a Rust toolchain; the others need what stands beside them, and say so.
 .PHONY: dev test check platforms lambda-watch size browser clients bench audit soak
 
 CARGO ?= cargo
@@ -19,11 +20,11 @@ check:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
-# The Vercel build and the SAM template, checked with the vendors' own tools.
+# The Vercel build and the SAM template, checked with the vendors' own tools. Needs npm and Python.
 platforms:
 	scripts/platforms
 
-# The built functions under `cargo lambda watch`: the same answers as alone?
+# The built functions under `cargo lambda watch`: the same answers as alone? Needs Python.
 lambda-watch:
 	scripts/lambda-watch $(ARGS)
 
@@ -31,11 +32,11 @@ lambda-watch:
 size:
 	scripts/size
 
-# The reader's page in a real browser, against `lectern dev`.
+# The reader's page in a real browser, against `lectern dev`. Needs npm and Chromium.
 browser:
 	scripts/browser
 
-# The clients that readers' apps are built with, each against `lectern dev`.
+# The clients that readers' apps are built with, each against `lectern dev`. Needs npm and Python.
 clients:
 	scripts/clients
 
@@ -43,11 +44,11 @@ clients:
 bench:
 	$(CARGO) bench --locked --package shared --bench shelf
 
-# Licences, sources and duplicates of the dependencies.
+# Licences, sources and duplicates of the dependencies. Needs cargo-deny.
 audit:
 	$(CARGO) deny --locked check bans licenses sources
 
-# Hundreds of kills and longer property tests; takes about ten minutes.
+# Hundreds of killed ingests and answers, and longer property tests; takes about ten minutes.
 soak:
 	PROPTEST_CASES=20000 $(CARGO) test --locked --package shared chat::
 	$(CARGO) test --locked --package tests killed -- --ignored

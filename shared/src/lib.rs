@@ -2,7 +2,11 @@
 //!
 //! A request enters through [`http`], is understood by one room (`auth`, `chat`, …) and
 //! leaves through [`http`] again. Rooms call only downwards: route files → `chat` →
-//! {`conversations`, `retrieval`, `llm`, `auth`} → `db` → {`app`, `config`, `error`}.
+//! {`conversations`, `retrieval`, `llm`, `auth`} → `db` → {`config`, `error`}.
+//!
+//! Beside that line stand [`app`], which hands every room its handles and so knows the rooms that
+//! they open; [`http`], which asks `auth` who is calling and `wire` how its client reads an error;
+//! and [`call`], [`telemetry`] and [`tls`], which know no room.
 
 pub mod app;
 pub mod auth;

@@ -59,12 +59,16 @@ async fn a_model_that_is_silent_until_the_deadline_leaves_the_passages() {
 async fn a_panic_while_answering_is_an_error_event_or_a_500() {
     let (env, url) = house::bundle(&[]).await;
     let env = house::scripted(env, "Every |{{panic}}");
-    let end = last(&ask(&env, STREAM, question(OIL)).await);
+    let end = last(&ask_as(&env, "ada", STREAM, OIL, json!({})).await);
     assert_eq!((&end["status"], &end["code"]), (&json!("error"), &json!("internal")));
     let reply = ask(&env, CHAT, question(OIL)).await;
     assert_eq!(reply.problem(), (500, "internal".into()));
     let db = database::client(&url).await;
     assert_eq!(database::count(&db, "select count(*) from interaction_logs").await, 2);
+    // What the reader has seen is kept.
+    let kept = "select count(*) from messages
+                where status = 'interrupted' and content ->> 'text' = 'Every '";
+    assert_eq!(database::count(&db, kept).await, 1);
 }
 
 #[tokio::test]

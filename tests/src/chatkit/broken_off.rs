@@ -51,6 +51,8 @@ async fn hanging_up_stops_an_answer_and_the_next_one_knows() {
     model.reply(Said::says(&["Then noon [1]."]));
     let next = house.add(&id, "When is the tank filled?").await;
     assert_eq!(text(&items(&next)[1]), "Then noon.");
+    let named = next.last().unwrap();
+    assert_eq!((kind(named), &named["thread"]["title"]), ("thread.updated", &json!(OIL)));
     assert_eq!(house.thread(&id).await["title"], OIL);
     let told = model.requests().pop().unwrap().body.to_string();
     assert!(

@@ -35,7 +35,7 @@ async fn a_failure_has_words_for_the_reader_and_loses_nothing() {
     );
     let read = house.thread(&thread(&silent)).await;
     assert_eq!(read["items"]["data"], json!(items(&silent)));
-    assert_eq!(read["title"], OIL);
+    assert_eq!(read.get("title"), None, "no answer has named it yet");
 
     let house = House::new("{{panic}}").await;
     let bug = house.create(OIL).await;

@@ -58,3 +58,31 @@ async fn a_message_that_was_cut_off_and_is_sent_again_is_answered_in_its_place()
     assert_eq!(house.thread(&id).await["items"]["data"], json!(items(&again)));
     assert_eq!(house.count("conversations").await, 1);
 }
+
+#[tokio::test]
+async fn the_same_words_later_are_another_message() {
+    let house = House::new("Every four hours [1].").await;
+    let id = thread(&house.create(OIL).await);
+    let mut asked = Vec::new();
+    for words in ["More.", "Why?", "More."] {
+        asked.push(items(&house.add(&id, words).await)[0]["id"].clone());
+    }
+    assert_ne!(asked[0], asked[2]);
+    assert_eq!(house.count("messages").await, 8);
+    // A new thread with the words of the first.
+    assert_ne!(thread(&house.create(OIL).await), id);
+}
+
+#[tokio::test]
+async fn who_sends_a_message_again_can_stop_its_answer() {
+    let model = Fake::start();
+    let house = House::asking(&model).await;
+    let (_steps, first, id) = house.half_told(&model).await;
+    let params = json!({ "input": message(OIL) });
+    let mut again = house.open("threads.create", params).await;
+    again.until(|it| kind(it) == "annotation_added").await;
+    drop(again);
+    model.hung_up().await;
+    assert_eq!(settled(&house, &id).await, "stopped");
+    drop(first);
+}

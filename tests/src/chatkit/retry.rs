@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{House, PATH, events, ids, items, kinds, text, thread};
+use super::{House, PATH, events, ids, items, kind, kinds, text, thread};
 use crate::support::{
-    self,
+    self, eventually,
     house::{FRONT, OIL},
     model::{Fake, Reply as Said, texts},
 };
@@ -43,6 +43,16 @@ async fn a_retry_takes_the_place_of_all_that_followed() {
         (ids(&read["items"]).len(), text(&read["items"]["data"][6])),
         (7, "It begins ")
     );
+
+    // Stopped before its first word it takes nothing away either.
+    let steps = model.stepped();
+    let mut live = house.open("threads.retry_after_item", params.clone()).await;
+    live.until(|it| kind(it) == "progress_update").await;
+    drop(live);
+    let going = "runs where ended_at is null";
+    eventually(async || (house.count(going).await == 0).then_some(())).await;
+    drop(steps);
+    assert_eq!(ids(&house.thread(&id).await["items"]).len(), 7);
 
     model.reply(Said::says(&["Better [1]."]));
     let retry = house.stream("threads.retry_after_item", params.clone()).await;

@@ -77,6 +77,12 @@ fn text(protocol: Protocol, body: &str) -> (String, Value) {
     (text, last)
 }
 
+/// The place of the last event that came whole, in the simple protocol.
+fn newest_id(stream: &str) -> Option<&str> {
+    let (whole, _) = stream.rsplit_once("\n\n")?;
+    whole.lines().rev().find_map(|line| line.strip_prefix("id: "))
+}
+
 /// The instance that lives on, and the settings of those that will not.
 struct Bundle {
     router: Router,
@@ -141,8 +147,8 @@ async fn kill_one(seed: u64, bundle: &Bundle) -> (Protocol, Seen) {
     }
     process.wait().await;
     // A chunk may end within a character, and the kill may have cut the chunk.
-    let received = String::from_utf8_lossy(&received);
-    let (received, _) = text(protocol, &received);
+    let stream = String::from_utf8_lossy(&received);
+    let (received, _) = text(protocol, &stream);
     let Some(id) = id else { return (protocol, Seen::Nothing) };
 
     let path = match protocol {
@@ -175,6 +181,14 @@ async fn kill_one(seed: u64, bundle: &Bundle) -> (Protocol, Seen) {
             if last["type"] == "finish" { Seen::Whole } else { Seen::Beginning }
         }
     };
+    if let Some(place) = newest_id(&stream).filter(|_| found != Seen::Nothing) {
+        let headers = [FRONT, ("last-event-id", place)];
+        let path = format!("{path}?user_id={user}");
+        let rest = support::call(&bundle.router, "GET", &path, &headers, Value::Null);
+        let (rest, end) = text(protocol, &rest.await.text);
+        assert!(made.starts_with(&(received.clone() + &rest)), "seed {seed}: {rest:?}");
+        assert_eq!(end, last, "seed {seed}: whoever comes back hears the end");
+    }
     if found != Seen::Nothing {
         assert!(made.starts_with(&told), "seed {seed}: {told:?}");
         assert!(received.starts_with(&told) || told.starts_with(&received));

@@ -73,3 +73,32 @@ async fn an_answer_that_was_taken_for_dead_is_whole_in_the_end() {
         assert_eq!(kept["messages"][1]["status"], "complete");
     }
 }
+
+#[tokio::test]
+async fn what_was_deleted_meanwhile_stays_deleted() {
+    let model = Fake::start();
+    let (env, url) = bundle(&model).await;
+    let db = database::client(&url).await;
+    let steps = model.stepped();
+    let here = support::router(env.clone());
+    let mut live = post(&here, STREAM, &[], question("ann")).await;
+    say(&steps, "Every four hours [1].");
+    live.next().await;
+    let path = format!("/api/v1/conversations/{}", live.conversation);
+    eventually(async || {
+        let forsaken = "update runs set seen_at = seen_at - interval '1 minute'
+                        where exists (select 1 from run_batches)";
+        db.batch_execute(forsaken).await.unwrap();
+        let kept = as_user(&env, "ann", "GET", &path).await.json();
+        (kept["messages"][1]["status"] == "interrupted").then_some(())
+    })
+    .await;
+    assert_eq!(as_user(&env, "ann", "DELETE", &path).await.status, 204);
+    drop(steps);
+    live.rest().await;
+    assert_eq!(as_user(&env, "ann", "GET", &path).await.status, 404);
+    for left in ["messages", "conversations", "run_batches"] {
+        let left = format!("select count(*) from {left}");
+        assert_eq!(database::count(&db, &left).await, 0);
+    }
+}

@@ -126,9 +126,12 @@ async fn a_conversation_that_is_only_beginning_can_be_gone_on_with_and_deleted()
     assert_eq!(stranger.status, 404);
     assert_eq!(as_user(&env, "ann", "DELETE", &path).await.status, 204);
     model.hung_up().await;
+    let run = format!("/api/v1/chat/runs/{}", live.id);
     let told = live.rest().await.text;
     assert!(told.contains("\"saved\":false"), "{told}");
-    assert_eq!(as_user(&env, "ann", "GET", &path).await.status, 404);
+    for path in [&path, &run] {
+        assert_eq!(as_user(&env, "ann", "GET", path).await.status, 404);
+    }
     drop(steps);
 
     // The same before anything of it was kept.

@@ -1,5 +1,7 @@
 //! An answer is told again: from its start, from a place in it, and only to its reader.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -132,4 +134,35 @@ async fn without_the_run_log_an_answer_is_told_once() {
     let reply =
         support::call(&odd, "POST", STREAM, &[], json!({ "query_text": OIL })).await;
     assert_eq!(reply.problem(), (503, "misconfigured".into()));
+}
+
+#[tokio::test]
+async fn who_follows_waits_for_a_database_that_is_away_for_a_moment() {
+    let model = Fake::start();
+    let (env, url) = bundle(&model).await;
+    let name = url.rsplit_once('/').unwrap().1.to_owned();
+    let admin = database::client(&database::cluster().url("postgres")).await;
+    let steps = model.stepped();
+    let mut live =
+        post(&support::router(env.clone()), STREAM, &[], question("ann")).await;
+    say(&steps, "Every ");
+    live.next().await;
+    let run = format!("/api/v1/chat/runs/{}", live.id);
+    let mut following = come_back(&env, "ann", "GET", &run, &[]).await;
+    following.next().await;
+    let allow = async |allowed: bool| {
+        let sql = format!("alter database {name} allow_connections {allowed}");
+        admin.batch_execute(&sql).await.unwrap();
+    };
+    allow(false).await;
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname";
+    admin.batch_execute(&format!("{cut} = '{name}'")).await.unwrap();
+    say(&steps, "four hours [1].");
+    live.next().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    allow(true).await;
+    drop(steps);
+    let told = live.rest().await.text;
+    assert_eq!(following.rest().await.text, told);
+    assert!(told.contains("\"saved\":true"), "{told}");
 }
