@@ -5,6 +5,8 @@ import { events } from './events.js';
 
 /** How long to wait before each attempt to go on, in seconds. An event in between starts anew. */
 const WAITS = [0.5, 1, 2, 4, 8, 8];
+/** After so many streams in a row that end well and bring nothing, nothing more will come. */
+const EMPTY_STREAMS = 3;
 
 /**
  * Follows an answer to its end. `open` gives the response that begins it; when the connection is lost the
@@ -13,7 +15,9 @@ const WAITS = [0.5, 1, 2, 4, 8, 8];
  */
 export async function follow(turn, open, { signal, changed }) {
   let attempts = 0;
+  let empty = 0;
   for (;;) {
+    let isEmpty = true;
     try {
       const response = await open();
       if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
@@ -25,11 +29,14 @@ export async function follow(turn, open, { signal, changed }) {
       for await (const { id, data } of events(response.body)) {
         const event = JSON.parse(data);
         attempts = 0;
+        isEmpty = false;
         turn.isLost = false;
         write(turn, event, id);
         if (event.status === 'success') return;
         changed();
       }
+      empty = isEmpty ? empty + 1 : 0;
+      if (empty === EMPTY_STREAMS) throw brokeOff();
     } catch (error) {
       // What the server said is final, unless a front door said it while we were trying to go on.
       const isFinal = error instanceof Failure && (error.status ? error.status < 500 : error.code);
@@ -53,9 +60,12 @@ export async function resume(turn, signal) {
     return await call('GET', `chat/runs/${turn.id}`, { signal, headers: turn.at ? { 'Last-Event-ID': turn.at } : {} });
   } catch (error) {
     if (error.status !== 404) throw error;
-    throw new Failure('The answer broke off.', { status: 404, code: 'interrupted' });
+    throw brokeOff();
   }
 }
+
+/** Nobody writes this answer any more: only a new one can be had. */
+const brokeOff = () => new Failure('The answer broke off.', { code: 'interrupted' });
 
 function write(turn, event, id) {
   const { content, status } = event;

@@ -14,12 +14,21 @@ const API = new URL('api/chatkit', document.baseURI).href;
 
 const SCRIPT = 'https://cdn.platform.openai.com/deployments/chatkit/chatkit.js';
 const PATIENCE_MS = 15_000;
+const dark = matchMedia('(prefers-color-scheme: dark)');
 
 /** ChatKit sends what it likes through this, uploads to other hosts included: the token is for our API only. */
-function fetchWithToken(input, init = {}) {
+async function fetchWithToken(input, init = {}) {
+  const isOurs = String(input.url ?? input) === API;
   const headers = new Headers(init.headers); // what ChatKit set must arrive
-  if (String(input.url ?? input) === API) headers.set('Authorization', `Bearer ${memory.reader.token}`);
-  return fetch(input, { ...init, headers });
+  if (isOurs) headers.set('Authorization', `Bearer ${memory.reader.token}`);
+  const response = await fetch(input, { ...init, headers });
+  if (isOurs && response.status === 401) say('Your sign-in has run out. Sign in again on the reader’s page, and then open this one in the same tab.');
+  return response;
+}
+
+function say(text) {
+  $('state').hidden = false;
+  $('state').textContent = text;
 }
 
 function load() {
@@ -35,20 +44,27 @@ function load() {
 async function mount() {
   recall();
   if (!memory.reader?.token) {
-    $('state').textContent = 'Sign in on the reader’s page first, and then open this one in the same tab.';
+    say('Sign in on the reader’s page first, and then open this one in the same tab.');
     return;
   }
   try {
     await load();
   } catch (error) {
-    $('state').textContent = `ChatKit could not be loaded from ${new URL(SCRIPT).host}: ${error.message}. The reader’s page asks the same book without it.`;
+    say(`ChatKit could not be loaded from ${new URL(SCRIPT).host}: ${error.message}. The reader’s page asks the same book without it.`);
     return;
   }
   $('state').hidden = true;
+  $('chat').addEventListener('chatkit.error', ({ detail }) => console.warn('ChatKit:', detail?.error));
+  dark.addEventListener('change', configure);
+  configure();
+}
+
+function configure() {
   $('chat').setOptions({ // always all of them: they are not merged with those before
     api: { url: API, domainKey: DOMAIN_KEY, fetch: fetchWithToken },
+    theme: { colorScheme: dark.matches ? 'dark' : 'light' }, // it is always light unless told
     threadItemActions: { feedback: true, retry: true }, // both are off unless asked for
-    entities: { onClick: ({ data }) => open(data.href, '_blank', 'noopener') }, // a citation opens its page
+    entities: { onClick: ({ data }) => data?.href && open(data.href, '_blank', 'noopener') }, // a citation opens its page
   });
 }
 

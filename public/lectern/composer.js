@@ -2,6 +2,7 @@
 
 import * as conversation from './conversation.js';
 import { $, announce, hear, on } from './dom.js';
+import { memory } from './memory.js';
 
 const LONGEST = 4000; // characters of a question, the server's limit
 const box = $('question');
@@ -9,8 +10,9 @@ const box = $('question');
 /** The text that the next question is about: `{ selection, page }`. */
 let about = null;
 
-/** The box grows with its text; near the limit it counts. */
+/** The box grows with its text, which a reload does not lose; near the limit it counts. */
 function fit() {
+  memory.draft = box.value;
   box.style.height = 'auto';
   box.style.height = `${box.scrollHeight}px`;
   const length = [...box.value.trim()].length;
@@ -46,6 +48,7 @@ function setAbout(what) {
 }
 
 export function listen() {
+  box.value = memory.draft;
   on('composer', 'submit', (event) => event.preventDefault());
   on('send', 'click', (event) => {
     if (!conversation.isRunning()) submit();

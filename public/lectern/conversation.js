@@ -24,16 +24,21 @@ export const isStopping = () => Boolean(running?.isStopping);
  */
 export function ask(question, { selection, page } = {}) {
   if (running || isExpired(question)) return;
+  if (!memory.conversation.id) address.show(null, { instead: true }); // a guest's, at the address of somebody's
   const turn = { question, selection, page, answer: '', state: 'running', isGuests: !memory.reader };
   memory.conversation.turns.push(turn);
   return run(turn, (signal) => send(turn, signal));
 }
 
-/** Once more, in the place of the last turn: the rest of an answer that we lost, else a new one. */
-export function retry(turn) {
+/** Once more, in the place of the last turn: the rest of an answer that we lost; a new one if there is no rest. */
+export async function retry(turn) {
   const { turns } = memory.conversation;
   if (running || turn !== turns.at(-1) || isExpired(turn.question)) return;
-  if (turn.failure?.isLost) return goOn(turn);
+  if (turn.failure?.isLost) {
+    await goOn(turn);
+    if (turn.failure?.code === 'interrupted') retry(turn);
+    return;
+  }
   const { question, selection, page } = turn;
   const next = { question, selection, page, answer: '', state: 'running', isGuests: !memory.reader };
   turns.splice(-1, 1, next);
@@ -118,7 +123,7 @@ function fail(error, turn, here) {
     return;
   }
   turn.state = 'failed';
-  turn.failure = { text: error.message, retry: error.retry, reference: error.reference, isLost: error.isLost };
+  turn.failure = { text: error.message, retry: error.retry, reference: error.reference, code: error.code, isLost: error.isLost };
   if (error.status === 401) {
     here.turns.pop(); // the question goes back where it can be sent from
     tell('back', turn.question);
@@ -184,10 +189,11 @@ export async function open(id) {
     if (memory.conversation !== here) return;
     if (error.status === 401) tell('sign', 'Sign in again to open this conversation.');
     if (error.status === 404) {
-      memory.conversation = { turns: [] };
+      here.turns = mergedTurns({ id, messages: [] }, here.turns);
+      here.id = undefined;
       address.show(null, { instead: true });
     }
-    memory.conversation.trouble = error.status === 404 ? 'There is no such conversation any more.' : error.message;
+    here.trouble = error.status === 404 ? 'There is no such conversation any more.' : error.message;
   }
   delete here.isComing;
   tell('turns');
@@ -218,6 +224,12 @@ export async function rate(turn, kind, reason) {
     remember();
   }
 }
+
+// A reader who comes back from a tunnel need not ask for the rest of the answer.
+addEventListener('online', () => {
+  const turn = memory.conversation.turns.at(-1);
+  if (!running && turn?.failure?.isLost) goOn(turn);
+});
 
 hear('reader', () => {
   // What was somebody else's goes; a guest's conversation stays on the screen.

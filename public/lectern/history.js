@@ -202,6 +202,8 @@ export function listen() {
   on('drawer-close', 'click', () => $('drawer').close());
   roomy.addEventListener('change', place);
   hear('kept', () => load());
+  // Another tab may have asked meanwhile.
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && load());
   hear('turns', draw);
   hear('reader', () => {
     list = [];

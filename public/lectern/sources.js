@@ -28,7 +28,7 @@ function drawLink(href, name, n) {
 
 /** The quote in one run. Its links would lead astray: they start from the book's page. */
 function drawQuote(quote) {
-  const text = quote.split('\n').map((it) => cells(it).join(' · ')).join(' ').replace(/\s+/g, ' ');
+  const text = quote.split('\n').map((it) => cells(it).filter(Boolean).join(' · ')).join(' ').replace(/\s+/g, ' ');
   const element = make('q', { dir: 'auto' }, ...inline(text));
   for (const link of element.querySelectorAll('a')) link.replaceWith(...link.childNodes);
   return element;

@@ -1,6 +1,7 @@
 // Draws the open conversation: questions, answers as they are written, and what is to be said about them.
 
 import * as conversation from './conversation.js';
+import { asText, copy, copyButton } from './copy.js';
 import { $, announce, arrange, hear, make, makeButton } from './dom.js';
 import { markdown } from './markdown.js';
 import { memory } from './memory.js';
@@ -17,15 +18,20 @@ const DEGRADED = {
 /** A turn keeps its elements, so that drawing it again takes no focus and no selection. */
 const drawn = new WeakMap();
 
+const TITLE = document.title;
+let wasComing = false;
+
 function draw() {
   const { turns, isComing, trouble } = memory.conversation;
+  document.title = turns[0]?.question ? `${turns[0].question.slice(0, 80)} · ${TITLE}` : TITLE;
   $('welcome').hidden = turns.length > 0 || isComing;
   $('coming').hidden = !isComing || turns.length > 0;
   $('trouble').hidden = !trouble;
   $('trouble').textContent = trouble ?? '';
   $('new').hidden = !turns.length;
   arrange($('turns'), turns.map(drawTurn));
-  if (conversation.isRunning()) scroll();
+  if (conversation.isRunning() || (wasComing && !isComing)) scroll();
+  wasComing = isComing;
 }
 
 function drawTurn(turn) {
@@ -37,42 +43,66 @@ function drawTurn(turn) {
     parts.look = look;
     parts.foot.replaceChildren(...drawNotes(turn), ...(turn.sources?.length ? [drawSources(turn.sources)] : []));
     if (turn.state === 'failed' || turn.state === 'stopped') parts.foot.append(drawFailure(turn));
-    parts.rating.replaceChildren(...drawRating(turn));
+    parts.rating.replaceChildren(...drawCopy(turn), ...drawRating(turn));
   }
   return parts.article;
 }
 
 function begin(turn) {
   const article = make('article', { class: 'turn' });
-  const parts = { article, answer: make('div', { class: 'a', dir: 'auto' }), foot: make('div'), rating: make('div', { class: 'rating' }) };
+  const parts = { article, answer: make('div', { class: 'a' }), foot: make('div'), rating: make('div', { class: 'rating' }) };
   if (turn.question) article.append(make('h2', { class: 'q', dir: 'auto' }, turn.question));
   if (turn.selection) article.append(make('blockquote', { class: 'selected', dir: 'auto' }, turn.selection));
   article.append(parts.answer, parts.foot, parts.rating);
+  parts.answer.addEventListener('click', ({ target }) => {
+    const button = target.closest('button');
+    if (button?.matches('.copy')) copy(button.previousSibling.textContent, button);
+    if (button?.matches('.cite')) lead(parts.foot.querySelector(`[data-n="${button.dataset.cite}"]`));
+  });
   drawn.set(turn, parts);
   return parts;
 }
 
-/** Draws the answer as far as it is there; blocks that did not change stay the same elements. */
-function drawAnswer(turn, { answer: element, foot }) {
+/** From a mark to its source. */
+function lead(source) {
+  source.focus();
+  source.closest('li').scrollIntoView({ block: 'nearest' });
+}
+
+/** Draws the answer as far as it is there. */
+function drawAnswer(turn, { answer: element }) {
   const sources = new Map((turn.sources ?? []).map((it) => [String(it.n), it]));
   const cite = (n) => {
     const source = sources.get(n);
     if (!source) return turn.state === 'done' ? `[${n}]` : make('sup', { class: 'cite' }, n); // its sources come last
-    const link = make('a', { class: 'cite', href: '#', role: 'button', 'aria-label': `Source ${n}: ${source.title ?? ''}` }, n);
-    link.addEventListener('click', (event) => {
-      event.preventDefault();
-      const target = foot.querySelector(`[data-n="${n}"]`);
-      target.focus();
-      target.closest('li').scrollIntoView({ block: 'nearest' });
-    });
-    return link;
+    return make('button', { type: 'button', class: 'cite', 'data-cite': n, 'aria-label': `Source ${n}: ${source.title ?? ''}` }, n);
   };
-  const next = [...markdown(turn.answer, cite).childNodes];
-  let same = 0;
-  while (same < next.length && element.childNodes[same]?.isEqualNode(next[same])) same += 1;
-  while (element.childNodes.length > same) element.lastChild.remove();
-  element.append(...next.slice(same));
+  become(element, markdown(turn.answer, cite));
   element.classList.toggle('busy', turn.state === 'running');
+}
+
+/**
+ * Gives `element` the children of `next`. What is there already stays the same node and only grows: the
+ * reader's selection, the focus and how far a code is scrolled live in it.
+ */
+function become(element, next) {
+  const was = [...element.childNodes];
+  const now = [...next.childNodes];
+  for (const [i, it] of now.entries()) {
+    const old = was[i];
+    if (!old) element.append(it);
+    else if (old.isEqualNode(it)) continue;
+    else if (old.nodeName !== it.nodeName) old.replaceWith(it);
+    else if (old.nodeType === Node.TEXT_NODE) {
+      if (it.data.startsWith(old.data)) old.appendData(it.data.slice(old.length));
+      else old.data = it.data;
+    } else {
+      for (const { name } of [...old.attributes]) if (!it.hasAttribute(name)) old.removeAttribute(name);
+      for (const { name, value } of it.attributes) old.setAttribute(name, value);
+      become(old, it);
+    }
+  }
+  for (const old of was.slice(now.length)) old.remove();
 }
 
 function drawNotes(turn) {
@@ -87,6 +117,14 @@ function drawNotes(turn) {
   for (const word of turn.degraded ?? []) note('warn', DEGRADED[word] ?? `Part of the service is away (${word}).`);
   if (turn.saved === false) note('warn', 'This exchange is not in your saved conversations yet.');
   return notes;
+}
+
+/** The whole answer for the clipboard, once it is there. */
+function drawCopy(turn) {
+  if (turn.state === 'running' || !turn.answer) return [];
+  const buttons = copyButton('Copy the answer');
+  for (const it of buttons) it.addEventListener('click', () => copy(asText(turn), it));
+  return buttons;
 }
 
 function drawFailure(turn) {
@@ -120,7 +158,9 @@ function scroll() {
   if (!turn || (turn === followed && isTaken)) return;
   followed = turn;
   isTaken = false;
-  const top = turn.getBoundingClientRect().top + scrollY - document.querySelector('header').offsetHeight - 16;
+  const header = document.querySelector('header');
+  const covered = getComputedStyle(header).position === 'sticky' ? header.offsetHeight : 0; // not in a very low window
+  const top = turn.getBoundingClientRect().top + scrollY - covered - 16;
   scrollTo(0, top); // the browser goes no further than the end
 }
 

@@ -44,8 +44,8 @@ export async function story(title, options, tell) {
   page.setDefaultTimeout(15_000);
   const complaints = [];
   context.on('weberror', (it) => complaints.push(String(it.error())));
-  // The browser itself reports refused requests; those that a story provokes on purpose are no complaint.
-  context.on('console', (message) => message.type() === 'error' && !/Failed to load resource/.test(message.text()) && complaints.push(message.text()));
+  // The browser itself reports refused requests and frames; those that a story provokes on purpose are no complaint.
+  context.on('console', (message) => message.type() === 'error' && !/Failed to load resource|violates .*frame-ancestors/.test(message.text()) && complaints.push(message.text()));
   let step = 'open the page';
   const check = async (name, run) => {
     step = name;

@@ -7,7 +7,7 @@
 // STORY=word tells only the stories whose title has this word.
 import { finish } from './harness.mjs';
 
-for (const name of ['guest', 'account', 'history', 'streaming', 'trouble', 'hostile', 'keyboard', 'phone', 'look', 'embed', 'chatkit']) {
+for (const name of ['guest', 'account', 'history', 'streaming', 'trouble', 'words', 'hostile', 'keyboard', 'phone', 'look', 'embed', 'chatkit']) {
   await import(`./stories/${name}.mjs`);
 }
 await finish();

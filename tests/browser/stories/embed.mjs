@@ -9,10 +9,10 @@ const base = alone.replace('localhost', '127.0.0.1');
 
 /** A book of two pages on a port of its own; `attributes` are those of the script. */
 async function startBook() {
-  const book = { attributes: '', lectern: base };
+  const book = { attributes: 'defer', lectern: base };
   const style = 'html.dark body { background: rgb(20, 24, 40); color: rgb(230, 230, 240) } html.dark a { color: rgb(140, 180, 255) }'
     + 'body { margin: 2rem auto; max-width: 40rem; background: rgb(240, 246, 240); color: rgb(20, 40, 20); font: 18px/1.6 Georgia } a { color: rgb(0, 90, 60) }'
-    + 'button, iframe, dialog { display: none !important; width: 5px !important; background: red !important }'; // a book's styles know nothing of us
+    + 'button, iframe, dialog { display: none !important; width: 5px !important; background: red !important } lectern-chat { display: none !important; visibility: hidden !important }'; // a book's styles know nothing of us
   const server = http.createServer((request, response) => {
     if (request.url === '/style.css') return void response.writeHead(200, { 'content-type': 'text/css' }).end(style);
     const { origin } = new URL(book.lectern);
@@ -21,7 +21,7 @@ async function startBook() {
       'content-security-policy': `default-src 'none'; style-src 'self'; script-src ${origin}; frame-src ${origin}`,
     });
     response.end(`<!doctype html><html lang="en"><title>Whales</title><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">
-      <script src="${book.lectern}embed.js" defer ${book.attributes}></script>
+      <script src="${book.lectern}embed.js" ${book.attributes}></script>
       <main><h1>Whales</h1><p id="p">A book is ingested with one command.</p><p><a href="/two">The next page</a></p>${'<p>The sea is wide.</p>'.repeat(40)}</main></html>`);
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
@@ -77,6 +77,18 @@ await story('embed', {}, async ({ page, context, check }) => {
     assert(!await chat.locator('#about').isVisible());
     await shoot(page, 'embed');
   });
+  await check('what is asked about leaves the screen with its button, and comes back with it', async () => {
+    await page.evaluate(() => getSelection().removeAllRanges());
+    await select(page, 'p');
+    const tip = page.locator('lectern-chat .tip');
+    await tip.waitFor();
+    await page.evaluate(() => scrollTo(0, 1e5));
+    await tip.waitFor({ state: 'hidden' });
+    await page.evaluate(() => scrollTo(0, 0));
+    await tip.waitFor();
+    await page.evaluate(() => getSelection().removeAllRanges());
+    await tip.waitFor({ state: 'hidden' });
+  });
   await check('it wears the book’s colours and font, and follows a change to dark', async () => {
     await until(() => paperOf(page), 'rgb(240, 246, 240)');
     assert.match(await chatOf(page).locator('.a').first().evaluate((it) => getComputedStyle(it).fontFamily), /Georgia/);
@@ -85,6 +97,15 @@ await story('embed', {}, async ({ page, context, check }) => {
     await until(() => paperOf(page), 'rgb(20, 24, 40)');
     assert.equal(await chatOf(page).locator('html').evaluate((it) => it.style.colorScheme), 'dark');
     await shoot(page, 'embed-dark');
+    // A paper that one sees through lies on the window's own; a link that cannot be read on it is replaced.
+    await page.evaluate(() => {
+      document.documentElement.style.colorScheme = 'dark';
+      document.body.style.background = 'rgb(20 24 40 / .6)';
+      document.querySelector('a').style.color = 'rgb(30, 30, 60)';
+    });
+    await until(() => paperOf(page), /^rgb\((19|20), 2[123], 3[012]\)$/);
+    assert.equal(await opener(page).evaluate((it) => getComputedStyle(it).color), 'rgb(230, 230, 240)');
+    await page.evaluate(() => [document.documentElement, document.body, document.querySelector('a')].forEach((it) => it.removeAttribute('style')));
     await page.evaluate(() => document.documentElement.classList.remove('dark'));
   });
   await check('Tab stays in the chat, Escape closes it and gives the focus back', async () => {
@@ -114,6 +135,16 @@ await story('embed', {}, async ({ page, context, check }) => {
     await opener(page).waitFor();
     assert(!await dialog(page).isVisible());
   });
+  await check('a book that replaces its body keeps the chat', async () => {
+    await opener(page).click();
+    await until(() => chatOf(page).locator('.turn').count(), 1);
+    await page.evaluate(() => document.body.replaceWith(document.body.cloneNode(true)));
+    assert(await dialog(page).isVisible());
+    await page.evaluate(() => { document.body.style.background = 'rgb(200, 220, 255)'; });
+    await until(() => paperOf(page), 'rgb(200, 220, 255)');
+    await chatOf(page).locator('#close').click();
+    await dialog(page).waitFor({ state: 'hidden' });
+  });
   await check('words from other windows are not heard', async () => {
     await opener(page).click();
     await page.locator('lectern-chat iframe.ready').waitFor();
@@ -131,7 +162,7 @@ await story('embed', {}, async ({ page, context, check }) => {
 });
 
 await story('embed, by attributes', {}, async ({ page, check }) => {
-  book.attributes = 'data-label="Frag das Buch" data-position="left" data-lang="de" data-accent="#7a1f5c" data-background="#fff8f0" data-font="monospace"';
+  book.attributes = 'defer data-label="Frag das Buch" data-position="left" data-lang="de" data-accent="#7a1f5c" data-background="#fff8f0" data-font="monospace"';
   await page.goto(book.url);
   await check('label, side, language and colours are the tag’s', async () => {
     assert.equal(await opener(page).innerText(), 'Frag das Buch');
@@ -142,7 +173,7 @@ await story('embed, by attributes', {}, async ({ page, check }) => {
     await until(() => chatOf(page).locator('#send').evaluate((it) => getComputedStyle(it).fontFamily), 'monospace');
     await shoot(page, 'embed-attributes');
   });
-  book.attributes = '';
+  book.attributes = 'defer';
 });
 
 await story('embed, from another site', {}, async ({ page, check }) => {
@@ -156,6 +187,29 @@ await story('embed, from another site', {}, async ({ page, check }) => {
   });
   book.lectern = base;
 });
+
+for (const [name, viewport] of [['desktop', { width: 1200, height: 850 }], ['phone', { width: 390, height: 780 }]]) {
+  await story(`embed, forbidden, ${name}`, { viewport }, async ({ page, check }) => {
+    book.attributes = ''; // in the head, where there is no body yet
+    await page.route((url) => url.searchParams.has('host'), (route) => route.fulfill({ contentType: 'text/html', headers: { 'content-security-policy': "frame-ancestors 'none'" }, body: '' }));
+    await page.goto(book.url);
+    await check('a frame that may not be shown can be closed, and does not come back', async () => {
+      for (const close of [() => page.locator('lectern-chat .shut').click(), () => page.keyboard.press('Escape')]) {
+        await opener(page).click();
+        await dialog(page).waitFor();
+        await until(() => page.evaluate(() => document.activeElement.shadowRoot?.activeElement?.className), 'shut');
+        await shoot(page, `embed-forbidden-${name}`);
+        await close();
+        await dialog(page).waitFor({ state: 'hidden' });
+      }
+      await opener(page).click();
+      await page.reload();
+      await opener(page).waitFor();
+      assert(!await dialog(page).isVisible());
+    });
+    book.attributes = 'defer';
+  });
+}
 
 await story('embed, phone', { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }, async ({ page, check }) => {
   await page.goto(book.url);

@@ -42,7 +42,7 @@ await story('guest', {}, async ({ page, context, check }) => {
     for (const word of words(await answerOf(page).innerText()).filter((it) => /\p{L}/u.test(it)).slice(0, 10)) assert(announced.includes(word), `"${word}" was not announced`);
   });
   await check('a mark in the text leads to its source', async () => {
-    await answerOf(page).locator('a.cite').first().click();
+    await answerOf(page).locator('button.cite').first().click();
     assert(await page.evaluate(() => Boolean(document.activeElement.closest('.sources'))), 'the focus is not on a source');
   });
   await check('every source opens on its quote', async () => {

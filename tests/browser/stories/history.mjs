@@ -128,6 +128,14 @@ await story('history', {}, async ({ page, check }) => {
     await until(() => page.locator('.turn .sources').count(), 1);
     await ended(page);
   });
+  await check('a long conversation opens at its last question', async () => {
+    for (const question of [FOLLOW_UP, QUESTION]) await askAndRead(page, question);
+    await row(page, 'All about ingesting').locator('a.open').click();
+    await until(() => page.locator('.turn').count(), 1);
+    await page.locator('#conversations a.open').first().click();
+    await until(() => page.locator('.turn').count(), 3);
+    await until(() => last(page).boundingBox().then((it) => it.y > 0 && it.y < 400), true);
+  });
   await check('older conversations come on demand', async () => {
     const token = await page.evaluate(() => JSON.parse(sessionStorage.getItem('lectern')).reader.token);
     for (let i = 0; i < 25; i += 1) {

@@ -1,6 +1,6 @@
 // Everything without a mouse.
 import assert from 'node:assert/strict';
-import { QUESTION, ended, last, newAccount, relay, signedIn, story, until } from '../harness.mjs';
+import { QUESTION, ended, last, newAccount, relay, shoot, signedIn, story, until } from '../harness.mjs';
 
 await story('keyboard', {}, async ({ page, context, check }) => {
   await page.goto(relay.url);
@@ -32,6 +32,14 @@ await story('keyboard', {}, async ({ page, context, check }) => {
       reached.add(at.name);
     }
     for (const name of ['new', 'sign-in', 'cite', 'title', 'question']) assert(reached.has(name), `${name} was not reached`);
+  });
+  await check('a very low window keeps most of itself for the text', async () => {
+    await page.setViewportSize({ width: 320, height: 256 });
+    await page.evaluate(() => scrollTo(0, 400));
+    const [header, composer] = [await page.locator('header').boundingBox(), await page.locator('#composer').boundingBox()];
+    assert(header.y + header.height <= 0 && composer.height < 100, `the header ends at ${header.y + header.height}, the box takes ${composer.height}`);
+    await shoot(page, 'low');
+    await page.setViewportSize({ width: 1200, height: 850 });
   });
   await check('a source opens with Enter', async () => {
     await last(page).locator('a.title').first().focus();

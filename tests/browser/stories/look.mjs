@@ -20,7 +20,7 @@ for (const colorScheme of ['light', 'dark']) {
     await page.locator('#conversations button.icon').click();
     await shoot(page, `desktop-${colorScheme}`);
     await check('text has a contrast of at least 4.5', async () => {
-      const pairs = await page.evaluate(() => [...document.querySelectorAll('h1, h2, .q, .a p, .a code, a.cite, a.title, .sources q, .sources h3, .hints span, .quiet, .send, .open, time')]
+      const pairs = await page.evaluate(() => [...document.querySelectorAll('h1, h2, .q, .a p, .a code, button.cite, a.title, .sources q, .sources h3, .hints span, .quiet, .send, .open, time')]
         .filter((it) => it.offsetParent && it.textContent.trim())
         .map((it) => {
           let behind = it;

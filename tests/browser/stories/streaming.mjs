@@ -126,6 +126,42 @@ await story('interrupted', {}, async ({ page, check }) => {
     await last(page).locator('.retry').click();
     await until(() => last(page).locator('.sources li').count().then((it) => it > 0), true);
   });
+  await check('an answer that nobody goes on with broke off, and "Try again" asks anew', async () => {
+    const held = await askHeld(page);
+    await page.route('**/api/v1/chat/runs/*', (route) => route.fulfill({ contentType: 'text/event-stream', body: '' }));
+    relay.goDown();
+    await page.locator('.note.lost').waitFor();
+    relay.comeBack();
+    await ended(page);
+    held.release();
+    assert.match(await noteOf(page), /broke off/);
+    await page.unroute('**/api/v1/chat/runs/*');
+    await last(page).locator('.retry').click();
+    await until(() => last(page).locator('.sources').count(), 1);
+  });
+  await check('"Try again" for a lost answer without a rest asks anew at once', async () => {
+    const asked = relay.seen.length;
+    const interrupted = JSON.stringify({ content: 'The answer broke off.', status: 'error', code: 'interrupted', retryable: true });
+    await page.route('**/api/v1/chat/runs/*', (route) => route.fulfill({ contentType: 'text/event-stream', body: `data: ${interrupted}\n\n` }));
+    await page.addInitScript(() => {
+      if (window.name !== 'lost') return;
+      window.name = '';
+      const kept = JSON.parse(sessionStorage.getItem('lectern'));
+      const failure = { text: 'The connection was lost.', retry: true, isLost: true };
+      Object.assign(kept.conversation, { id: undefined });
+      Object.assign(kept.conversation.turns.at(-1), { state: 'failed', sources: [], failure });
+      sessionStorage.setItem('lectern', JSON.stringify(kept));
+    });
+    await page.evaluate(() => {
+      history.replaceState(null, '', location.pathname); // else the server tells the answer
+      window.name = 'lost';
+    });
+    await page.reload();
+    await last(page).locator('.retry').click();
+    await until(() => last(page).locator('.sources').count(), 1);
+    assert.equal(relay.seen.length, asked + 1);
+    await page.unroute('**/api/v1/chat/runs/*');
+  });
   await check('an answer that broke off is there after a reload, and "Try again" takes its place', async () => {
     await page.click('#history-new');
     const held = await askHeld(page);

@@ -1,6 +1,6 @@
 // What goes wrong, in words that a reader understands.
 import assert from 'node:assert/strict';
-import { QUESTION, answerOf, ask, ended, last, noteOf, relay, shoot, story } from '../harness.mjs';
+import { FOLLOW_UP, QUESTION, answerOf, ask, askAndRead, ended, join, last, noteOf, relay, shoot, story, until } from '../harness.mjs';
 import { events, final, problem } from '../relay.mjs';
 
 await story('trouble', {}, async ({ page, check }) => {
@@ -52,5 +52,30 @@ await story('trouble', {}, async ({ page, check }) => {
     await page.locator('#sign').waitFor({ state: 'visible' });
     await page.keyboard.press('Escape');
     assert.equal(await page.inputValue('#question'), 'A question to keep');
+  });
+});
+
+await story('trouble, and a reload', {}, async ({ page, check }) => {
+  await page.goto(relay.url);
+  await join(page);
+  await check('what the server does not keep is still there', async () => {
+    await askAndRead(page, QUESTION);
+    relay.next = events(final('Not kept.', { saved: false }));
+    await askAndRead(page, 'What is not kept?');
+    relay.next = problem(429, 'too-many-requests', 'Too many questions.');
+    await ask(page, FOLLOW_UP);
+    await ended(page);
+    const isOpened = page.waitForResponse(/conversations\/[0-9a-f-]+$/);
+    await page.reload();
+    await (await isOpened).finished();
+    await until(() => page.locator('.q').allInnerTexts(), [QUESTION, 'What is not kept?', FOLLOW_UP]);
+    assert.match(await noteOf(page), /Too many questions/);
+    await last(page).locator('.retry').click();
+    await until(() => last(page).locator('.sources').count(), 1);
+  });
+  await check('a draft is still in the box', async () => {
+    await page.fill('#question', 'Half a quest');
+    await page.reload();
+    assert.equal(await page.inputValue('#question'), 'Half a quest');
   });
 });
