@@ -86,7 +86,8 @@ pub struct Answer {
     /// The reader stopped it: this is what there was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// What was down: `qdrant`, `embeddings`, `reranker`, `llm`, `database`.
+    /// What was down: `qdrant`, `embeddings`, `reranker`, `llm`, `database`; or used up:
+    /// `daily_answers`.
     pub degraded: Vec<String>,
     /// Whether it is in the history; absent when there is none that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -207,7 +207,7 @@ impl Question {
                 let taken = tokio::time::timeout(self.patience(), taken).await;
                 match taken.unwrap_or(Err(Error::Timeout)) {
                     Ok(true) => self.model = Leave::Given,
-                    Ok(false) => {}
+                    Ok(false) => self.degraded.push("daily_answers"),
                     Err(err) => self.goes_on_without_database(&err),
                 }
             }

@@ -25,6 +25,7 @@ async fn past_the_days_cap_answers_are_quoted() {
     );
     let capped = last(&ask(&env, STREAM, question(OIL)).await);
     assert!(capped["content"].as_str().unwrap().starts_with("**["), "{capped}");
+    assert_eq!(capped["degraded"], json!(["daily_answers"]));
     assert_eq!(model.requests().len(), 1);
 }
 
