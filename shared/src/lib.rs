@@ -6,7 +6,7 @@
 //!
 //! Beside that line stand [`app`], which hands every room its handles and so knows the rooms that
 //! they open; [`http`], which asks `auth` who is calling and `wire` how its client reads an error;
-//! and [`call`], [`telemetry`] and [`tls`], which know no room.
+//! and [`call`], `owner`, [`telemetry`] and [`tls`], which know no room.
 
 pub mod app;
 pub mod auth;
@@ -18,6 +18,7 @@ pub mod db;
 mod error;
 pub mod http;
 pub mod llm;
+mod owner;
 pub mod retrieval;
 pub mod telemetry;
 pub mod tls;

@@ -53,7 +53,7 @@ async fn outcome(app: &App) -> (String, Option<Error>) {
     while let Some(delta) = deltas.next().await {
         match delta {
             Ok(Delta::Text(more)) => text.push_str(&more),
-            Ok(Delta::Usage(_)) => {}
+            Ok(Delta::Usage(_) | Delta::Cut) => {}
             Err(err) => {
                 assert!(deltas.next().await.is_none(), "an error is the last item");
                 return (text, Some(err));

@@ -11,6 +11,7 @@ mod chatkit;
 mod conversations;
 mod costs;
 mod database;
+mod doors;
 mod edge;
 mod eval;
 mod golden;

@@ -158,7 +158,11 @@ async fn a_readers_chat_is_a_conversation_and_everyones_own() {
 #[tokio::test]
 async fn two_first_questions_at_once_make_one_conversation() {
     let (env, url) = bundle("Every four hours [1].").await;
-    let all = (0..6).map(|_| ask_as(&env, "ada", asking(OIL)));
+    let all = (0..6).map(|n| {
+        let mut body = asking(OIL);
+        body["messages"][0]["id"] = json!(format!("m-{n}"));
+        ask_as(&env, "ada", body)
+    });
     let replies = futures_util::future::join_all(all).await;
     let ids: std::collections::BTreeSet<_> =
         replies.iter().map(|it| metadata(it)["conversationId"].to_string()).collect();

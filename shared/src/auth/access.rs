@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::Signer;
-use crate::{Error, Result, config::Env};
+use crate::{Error, Result, config::Env, owner::Owner};
 
 /// The longest `user_id` in a body, in characters.
 pub const MAX_USER_ID_CHARS: usize = 128;
@@ -30,17 +30,6 @@ pub enum Caller {
     Guest,
 }
 
-/// Whom a request is about, after the caller's rights were checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// The reader of the token: `users.id`.
-    User(Uuid),
-    /// Whom the trusted server named: our id or a subject of its own; maybe unknown.
-    Named(String),
-    /// A guest, or a server that named nobody: nothing is kept for them.
-    Nobody,
-}
-
 impl Caller {
     /// A word that tells callers apart.
     pub fn name(&self) -> String {
@@ -54,18 +43,18 @@ impl Caller {
     /// Whom this caller acts for, given the `user_id` of the body. It never gives a right:
     /// with somebody else's token it is [`Error::Forbidden`], from a guest it is ignored.
     /// Only a trusted server chooses; a name that no user can have is [`Error::Invalid`].
-    pub fn acts_for(&self, user_id: Option<&str>) -> Result<Subject> {
+    pub fn acts_for(&self, user_id: Option<&str>) -> Result<Owner> {
         match (self, user_id) {
-            (Self::User(own), None) => Ok(Subject::User(*own)),
+            (Self::User(own), None) => Ok(Owner::User(*own)),
             (Self::User(own), Some(named)) => match Uuid::try_parse(named) {
-                Ok(named) if named == *own => Ok(Subject::User(*own)),
+                Ok(named) if named == *own => Ok(Owner::User(*own)),
                 _ => Err(Error::Forbidden),
             },
             (Self::Service, Some(named)) => {
                 check_user_id(named)?;
-                Ok(Subject::Named(named.to_owned()))
+                Ok(Owner::Named(named.to_owned()))
             }
-            (Self::Service, None) | (Self::Guest, _) => Ok(Subject::Nobody),
+            (Self::Service, None) | (Self::Guest, _) => Ok(Owner::Guest),
         }
     }
 }
@@ -125,11 +114,6 @@ impl Access {
     /// The internal key, compared in constant time. Unset closes this way.
     pub fn is_internal(&self, given: &str) -> bool {
         self.internal_key.is_some_and(|key| key.ct_eq(&fingerprint(given)).into())
-    }
-
-    /// Whether somebody without a token may ask.
-    pub fn allows_guests(&self) -> bool {
-        self.allow_guests
     }
 }
 
@@ -213,7 +197,7 @@ mod tests {
         assert_eq!(who(&open(), None, None).await.unwrap(), Caller::Guest);
         let closed = Access::from_env(&Env::from([])).unwrap();
         assert!(matches!(who(&closed, None, None).await, Err(Error::Unauthorized)));
-        assert!(!closed.allows_guests());
+        assert!(!closed.allow_guests);
     }
 
     #[tokio::test]
@@ -232,7 +216,7 @@ mod tests {
         let reader = Caller::User(own);
         let text = own.to_string();
         for named in [None, Some(text.as_str()), Some(&text.to_uppercase())] {
-            assert_eq!(reader.acts_for(named).unwrap(), Subject::User(own));
+            assert_eq!(reader.acts_for(named).unwrap(), Owner::User(own));
         }
         let other = Uuid::now_v7().to_string();
         for named in ["", "user_2abc", other.as_str(), &"x".repeat(200)] {
@@ -242,11 +226,11 @@ mod tests {
 
     #[test]
     fn a_service_names_anybody_and_a_guest_nobody() {
-        let named = Subject::Named("user_2abc".into());
+        let named = Owner::Named("user_2abc".into());
         assert_eq!(Caller::Service.acts_for(Some("user_2abc")).unwrap(), named);
-        assert_eq!(Caller::Service.acts_for(None).unwrap(), Subject::Nobody);
+        assert_eq!(Caller::Service.acts_for(None).unwrap(), Owner::Guest);
         for name in [None, Some("user_2abc"), Some("\0"), Some("")] {
-            assert_eq!(Caller::Guest.acts_for(name).unwrap(), Subject::Nobody);
+            assert_eq!(Caller::Guest.acts_for(name).unwrap(), Owner::Guest);
         }
     }
 

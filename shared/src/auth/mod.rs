@@ -9,5 +9,5 @@ pub mod register;
 mod token;
 pub mod users;
 
-pub use access::{Access, Caller, Credentials, Subject};
+pub use access::{Access, Caller, Credentials};
 pub use token::Signer;

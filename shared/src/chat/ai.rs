@@ -69,7 +69,8 @@ impl Body {
         };
         check(field, &question, &QUESTION)?;
         let owner = reader(caller, self.client_user_id.as_deref())?;
-        let thread = match self.conversation_id {
+        // Some of its callers send an empty one with a first question.
+        let thread = match self.conversation_id.filter(|it| !it.is_empty()) {
             None => Thread::New,
             Some(id) => ask::known(&owner, &id)?,
         };
@@ -83,7 +84,7 @@ fn reader(caller: &Caller, named: Option<&str>) -> Result<Owner> {
     if *caller == Caller::Service && named.is_none() {
         return Err(Error::invalid("client_user_id", "is missing"));
     }
-    Owner::of(caller, named)
+    caller.acts_for(named)
 }
 
 /// Earlier lines. They come without saying whose they are, so they are taken for a talk whose

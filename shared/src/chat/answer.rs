@@ -48,6 +48,8 @@ struct Draft {
     refusal: Option<Refusal>,
     /// The reader stopped it here.
     is_stopped: bool,
+    /// The model had no more room: `LLM_MAX_TOKENS`.
+    is_truncated: bool,
 }
 
 /// Writes the answer, keeps it, and says so: the last event leaves after the save. Of one that
@@ -144,12 +146,13 @@ async fn ask_model(
     let llm = app.llm().await?;
     pen.events.send(Event::Asking(Asking { model: llm.model().to_owned(), spent }));
     let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
-    let (mut counted, mut reply_chars) = (None, 0);
+    let (mut counted, mut reply_chars, mut is_cut) = (None, 0, false);
     let replied = async {
         let mut deltas = llm.stream(&prompt).await?;
         while let Some(delta) = deltas.next().await {
             match delta? {
                 Delta::Usage(usage) => counted = Some(usage),
+                Delta::Cut => is_cut = true,
                 Delta::Text(text) => {
                     reply_chars += text.chars().count();
                     let text = reply.push(&text);
@@ -180,6 +183,10 @@ async fn ask_model(
     match outcome {
         _ if reply.is_refusal() => Ok(Outcome::Refused),
         Ok(()) if pen.draft.is_stopped || !pen.draft.content.is_empty() => {
+            if is_cut {
+                tracing::info!("the answer was cut at LLM_MAX_TOKENS");
+            }
+            pen.draft.is_truncated = is_cut;
             Ok(Outcome::Written)
         }
         Ok(()) => Ok(Outcome::Away),
@@ -283,6 +290,7 @@ async fn finish(app: &App, question: &mut Question, draft: &Draft, events: &Even
         refused,
         unsupported,
         stopped: draft.is_stopped,
+        truncated: draft.is_truncated,
         degraded: question.degraded.iter().map(|it| (*it).to_owned()).collect(),
         saved: question.conversation.map(|_| kept.saved),
         book_version: question.book_version.clone(),

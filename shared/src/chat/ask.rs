@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Result,
-    auth::{Caller, Subject},
+    auth::Caller,
     conversations::{Owner, Thread, store::Turn},
 };
 
@@ -93,17 +93,6 @@ impl Ask {
     }
 }
 
-impl Owner {
-    /// Whom a question is asked for, given the user that its body names.
-    pub(super) fn of(caller: &Caller, user_id: Option<&str>) -> Result<Self> {
-        Ok(match caller.acts_for(user_id)? {
-            Subject::User(id) => Self::User(id),
-            Subject::Named(name) => Self::Named(name),
-            Subject::Nobody => Self::Guest,
-        })
-    }
-}
-
 /// The conversation of this id. Ids are ours and UUIDs, and guests have none, so anything else
 /// is a conversation that does not exist.
 pub(super) fn known(owner: &Owner, id: &str) -> Result<Thread> {
@@ -170,7 +159,7 @@ impl Body {
             }
         };
         check(field, &question, &QUESTION)?;
-        let owner = Owner::of(caller, user_id.or(self.user_id).as_deref())?;
+        let owner = caller.acts_for(user_id.or(self.user_id).as_deref())?;
         let mode = metadata.context.or(metadata.context_mode).or(self.context_mode);
         let selection = metadata.selected_text.or(self.selected_text);
         let selection = match mode.as_deref() {

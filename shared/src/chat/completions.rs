@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::{
     Ask, Key, ask, start,
-    transcript::{self, By},
+    transcript::{self, By, Content},
 };
 use crate::{
     Error, Result,
@@ -40,11 +40,16 @@ pub fn route() -> Route {
         .route("/v1/models/{id}", get(model))
 }
 
-/// What we read of a request. Everything else (`model`, `temperature`, `tools` …) is ignored:
-/// the book answers, and how is its owner's choice.
+/// What we read of a request. Everything else (`temperature`, `tools` …) is ignored: the book
+/// answers, and how is its owner's choice.
 #[derive(Deserialize)]
 struct Body {
+    /// Whatever it names, the book answers.
+    #[serde(rename = "model")]
+    _model: Option<String>,
     messages: Vec<Message>,
+    n: Option<i64>,
+    response_format: Option<ResponseFormat>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     metadata: Option<Metadata>,
@@ -58,15 +63,9 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Deserialize)]
-struct Part {
-    text: Option<String>,
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -85,14 +84,31 @@ impl Body {
         options.and_then(|it| it.include_usage).unwrap_or(false)
     }
 
+    /// What a program would take for kept if it were passed over.
+    fn check(&self) -> Result<()> {
+        if self.n.is_some_and(|it| it != 1) {
+            return Err(Error::invalid("n", "must be 1: there is one answer"));
+        }
+        if self.response_format.as_ref().is_some_and(|it| it.kind != "text") {
+            let allowed = "must be of the type text: the answer is the book's words";
+            return Err(Error::invalid("response_format", allowed));
+        }
+        Ok(())
+    }
+
     /// Applications fill in `user` as they please, so it counts only where the caller may
     /// choose: a trusted server names its reader with it.
     fn into_ask(self, caller: &Caller) -> Result<Ask> {
+        self.check()?;
         let user = self.user.filter(|_| *caller == Caller::Service);
-        let owner = Owner::of(caller, user.as_deref())?;
+        let owner = caller.acts_for(user.as_deref())?;
         let messages = self.messages.into_iter().map(Message::read).collect();
         let (question, history) = transcript::read("messages", messages)?;
         let thread = match self.metadata.and_then(|it| it.conversation_id) {
+            Some(_) if *caller == Caller::Service && user.is_none() => {
+                let missing = "is missing: say whose conversation it is";
+                return Err(Error::invalid("user", missing));
+            }
             Some(id) => ask::known(&owner, &id)?,
             None => Thread::LogOnly,
         };
@@ -102,14 +118,9 @@ impl Body {
 
 impl Message {
     fn read(self) -> transcript::Message {
-        let (text, holds_more) = match self.content {
-            None => (String::new(), false),
-            Some(Content::Text(text)) => (text, false),
-            Some(Content::Parts(parts)) => {
-                let holds_more = parts.iter().any(|it| it.text.is_none());
-                (parts.into_iter().filter_map(|it| it.text).collect(), holds_more)
-            }
-        };
+        let Content(parts) = self.content.unwrap_or_default();
+        let holds_more = parts.iter().any(|it| it.text.is_none());
+        let text = parts.into_iter().filter_map(|it| it.text).collect();
         transcript::Message { by: By::role(&self.role), text, holds_more }
     }
 }
@@ -161,7 +172,9 @@ async fn stream_completion(
     let created = OffsetDateTime::now_utc().unix_timestamp();
     let chunks = Chunks::new(id, created, with_usage);
     let opening = stream::iter([chunks.opening()]);
-    let rest = started.into_events().flat_map(move |it| stream::iter(chunks.event(&it)));
+    // These clients stop an answer by closing its stream.
+    let rest =
+        started.into_events_or_stop().flat_map(move |it| stream::iter(chunks.event(&it)));
     Ok(sse::named(id, sse::response(opening.chain(rest))))
 }
 

@@ -68,6 +68,7 @@ async fn ask(llm: &Llm, prompt: &Prompt) -> Result<(String, Usage)> {
         match delta? {
             Delta::Text(more) => text.push_str(&more),
             Delta::Usage(usage) => counted = Some(usage),
+            Delta::Cut => {}
         }
     }
     let answer_chars = text.chars().count();

@@ -62,6 +62,7 @@ pub struct Cited {
 }
 
 /// A whole answer, in the contract's words.
+#[expect(clippy::struct_excessive_bools, reason = "they are members of the wire")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The text, with `[n]` where a source is cited.
@@ -86,6 +87,9 @@ pub struct Answer {
     /// The reader stopped it: this is what there was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// The model had no more room for it (`LLM_MAX_TOKENS`): it may end within a word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     /// What was down: `qdrant`, `embeddings`, `reranker`, `llm`, `database`; or used up:
     /// `daily_answers`.
     pub degraded: Vec<String>,

@@ -273,7 +273,12 @@ impl Notes {
             _ => {}
         }
         self.is_over = event.is_last();
-        self.batch.has_failed = matches!(event, Event::Failed(_));
+        self.batch.has_failed = match event {
+            Event::Failed(_) => true,
+            // What was stopped is kept in a conversation, or else it is nothing.
+            Event::Done(answer) => answer.stopped && answer.conversation_id.is_none(),
+            _ => false,
+        };
         self.batch.events.push(json!(event));
     }
 

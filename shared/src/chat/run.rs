@@ -69,7 +69,7 @@ async fn stop(
 
 /// Whose answer it is; a trusted server says whose by `?user_id=`.
 pub(super) fn owner(caller: &Caller, params: &Params) -> Result<Owner> {
-    Owner::of(caller, params.of(&["user_id"]))
+    caller.acts_for(params.of(&["user_id"]))
 }
 
 /// The header in which a client says how far it has read.

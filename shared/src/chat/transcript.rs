@@ -1,6 +1,13 @@
 //! A conversation as a client tells it, as the vendors' protocols do: what the reader said last
 //! is the question, and what was said before it is history that nobody vouches for.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+
 use super::ask::{HISTORY_CHARS, HISTORY_TURNS, QUESTION, check};
 use crate::{Error, Result, conversations::store::Turn};
 
@@ -34,6 +41,43 @@ pub(super) struct Message {
     pub text: String,
     /// Whether it holds anything that is no text, such as an image.
     pub holds_more: bool,
+}
+
+/// What a message says, in the form that the vendors' clients share: a text, or a list of parts.
+#[derive(Default)]
+pub(super) struct Content(pub Vec<Part>);
+
+/// A part of it; a text alone is one without a kind.
+#[derive(Deserialize)]
+pub(super) struct Part {
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    pub text: Option<String>,
+}
+
+/// By hand, because an untagged enum would take an array for a part.
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Whole)
+    }
+}
+
+struct Whole;
+
+impl<'de> Visitor<'de> for Whole {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a list of parts")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Content, E> {
+        Ok(Content(vec![Part { kind: None, text: Some(text.to_owned()) }]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(parts)).map(Content)
+    }
 }
 
 /// The question, and the earlier turns: as many of the newest as a guest may send. `field` is

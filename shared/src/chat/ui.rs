@@ -1,18 +1,23 @@
 //! The door of the Vercel AI SDK (`useChat`), and of an older chat with two events.
 
+use std::time::{Duration, Instant};
+
 use axum::{
+    body::Bytes,
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use futures_util::{StreamExt, future::ready, stream};
+use futures_util::{Stream, StreamExt, future::ready, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
-    Again, Ask, Started, resume, run, start,
-    transcript::{self, By},
+    Again, Ask, Event, Key, Started, resume, run, start,
+    transcript::{self, By, Content, Part},
 };
 use crate::{
     Error, Result,
@@ -20,7 +25,7 @@ use crate::{
     conversations::{Owner, Thread, runs, store},
     http::{
         Call, Ctx, Route,
-        extract::{Json, Named, Params, Who},
+        extract::{self, Json, Named, Params, Who},
         sse,
     },
     wire::ui::{self, Parts},
@@ -55,24 +60,19 @@ struct Body {
 struct Message {
     id: Option<String>,
     role: String,
-    #[serde(default)]
-    parts: Vec<Part>,
-    /// Where the SDK's fourth version has its text.
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    text: Option<String>,
+    parts: Option<Vec<Part>>,
+    /// Where the SDK's fourth version has its text, or a program a model's parts.
+    content: Option<Content>,
 }
 
 impl Body {
     /// A known reader's chat is a conversation of ours, which knows its earlier turns; a guest
     /// brings them along.
     fn into_ask(self, caller: &Caller) -> Result<Ask> {
-        let owner = Owner::of(caller, self.user_id.as_deref())?;
+        let owner = caller.acts_for(self.user_id.as_deref())?;
+        if owner == Owner::Guest && *caller == Caller::Service && self.id.is_some() {
+            return Err(Error::invalid("user_id", "is missing: say whose chat it is"));
+        }
         let (field, messages) = match (self.messages, self.message) {
             (Some(messages), _) => ("messages", messages),
             (None, Some(message)) => ("message", vec![message]),
@@ -90,6 +90,11 @@ impl Body {
             (_, Some(id)) => (Thread::Called(checked(id)?), Vec::new()),
         };
         let written = name.as_ref().map(|it| json!({ "message_id": it }));
+        // A message that a client or a gateway sends twice is asked once.
+        let same = match (&thread, &name) {
+            (Thread::Called(chat), Some(name)) => Some(json!([chat, name, question])),
+            _ => None,
+        };
         let again = match (self.trigger.as_deref(), name, self.message_id) {
             (Some("regenerate-message"), Some(name), _) => Again::Called(name),
             (Some("regenerate-message"), None, _) => Again::Last,
@@ -97,7 +102,10 @@ impl Body {
             (_, _, Some(edited)) => Again::Edited(edited),
             _ => Again::No,
         };
-        Ok(Ask { written, thread, history, again, ..Ask::new(owner, question) })
+        let key = same
+            .filter(|_| again == Again::No)
+            .map(|it| Key::Repeated(Sha256::digest(it.to_string()).into()));
+        Ok(Ask { written, thread, history, again, key, ..Ask::new(owner, question) })
     }
 }
 
@@ -113,22 +121,29 @@ fn checked(id: String) -> Result<String> {
 
 impl Message {
     fn read(self) -> transcript::Message {
-        let mut text = self.content.unwrap_or_default();
-        let mut holds_more = false;
-        if !self.parts.is_empty() {
-            text.clear();
-        }
-        for part in self.parts {
+        let Content(parts) = match self.parts.filter(|it| !it.is_empty()) {
+            Some(parts) => Content(parts),
+            None => self.content.unwrap_or_default(),
+        };
+        let (mut text, mut holds_more) = (String::new(), false);
+        for part in parts {
             match (part.kind.as_deref().unwrap_or("text"), part.text) {
                 // The older chat has a media type here.
-                ("text" | "text/plain", Some(more)) => text.push_str(&more),
-                ("file", _) | (_, None) if self.role == "user" => holds_more = true,
-                // Steps, sources, thoughts and whatever else an answer of ours consisted of.
+                ("text" | "text/plain", more) => text.extend(more),
+                (kind, _) if is_medium(kind) => holds_more = true,
+                // Steps, sources, thoughts, and whatever else an app or an answer adds.
                 _ => {}
             }
         }
         transcript::Message { by: By::role(&self.role), text, holds_more }
     }
+}
+
+/// Whether a part of this kind says something that is no text: then the words beside it are
+/// not the whole question.
+fn is_medium(kind: &str) -> bool {
+    let kinds = ["file", "image", "image_url", "audio", "input_audio", "video"];
+    kinds.contains(&kind) || kind.contains('/')
 }
 
 async fn parts(
@@ -138,7 +153,8 @@ async fn parts(
     Json(body): Json<Body>,
 ) -> Result<Response> {
     let ask = Ask { opens_early: true, ..body.into_ask(&caller)? };
-    Ok(spelt(start(&app, &call, ask).await?))
+    let is_guest = ask.owner == Owner::Guest;
+    Ok(spelt(start(&app, &call, ask).await?, is_guest))
 }
 
 /// The whole message once more, from its start, if one is being written; 204 if none is: the
@@ -151,11 +167,14 @@ async fn resume_parts(
     Named(id): Named,
 ) -> Result<Response> {
     let owner = run::owner(&caller, &params)?;
-    match going(&app, &call, &owner, id).await? {
-        Some(run) => Ok(spelt(resume(&app, &call, &owner, run, 0).await?)),
+    match going(&app, &call, &owner, id.as_deref()).await? {
+        Some(run) => Ok(spelt(resume(&app, &call, &owner, run, 0).await?, false)),
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
+
+/// How long after a question was sent its answer may not be found yet by whoever stops it.
+const BEGINNING: Duration = Duration::from_millis(500);
 
 /// What an app may send along with its wish to stop.
 #[derive(Default, Deserialize)]
@@ -171,12 +190,23 @@ async fn stop(
     Who(caller): Who,
     params: Params,
     Named(id): Named,
-    body: Option<Json<Stop>>,
+    body: Bytes,
 ) -> Result<Json<Value>> {
     let owner = run::owner(&caller, &params)?;
-    let meant = body.map(|Json(it)| it).unwrap_or_default().active_stream_id;
-    let going = going(&app, &call, &owner, id).await?;
-    let run = meant.map_or(going, |id| Uuid::try_parse(&id).ok());
+    // A page that is being left can send text, but cannot say that it is JSON.
+    let body = if body.is_empty() { Stop::default() } else { extract::parse(&body)? };
+    let meant = body.active_stream_id;
+    let until = Instant::now() + BEGINNING;
+    let run = loop {
+        let going = going(&app, &call, &owner, id.as_deref()).await?;
+        if let Some(meant) = &meant {
+            break Uuid::try_parse(meant).ok();
+        }
+        if going.is_some() || Instant::now() > until {
+            break going;
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
     if let Some(run) = run {
         match super::stop(&app, &call, &owner, run).await {
             // Another one, or one that has long ended.
@@ -193,25 +223,36 @@ async fn going(
     app: &Ctx,
     call: &Call,
     owner: &Owner,
-    chat: Option<String>,
+    chat: Option<&str>,
 ) -> Result<Option<Uuid>> {
     let Some(chat) = chat else { return Ok(None) };
     let found = async {
         let db = app.db().await?;
-        let going = runs::going(db, owner, &chat).await?;
+        let going = runs::going(db, owner, chat).await?;
         if going.is_none() {
-            store::recall(db, owner, &Thread::Called(chat), None, 0).await?;
+            store::recall(db, owner, &Thread::Called(chat.to_owned()), None, 0).await?;
         }
         Ok(going)
     };
     call.within(found).await
 }
 
-fn spelt(started: Started) -> Response {
+/// The events for this reader. A known one may hang up, and the answer is finished and kept; a
+/// guest has no chat to come back to, so that hanging up ends it.
+fn told(started: Started, is_guest: bool) -> impl Stream<Item = Event> + Send {
+    if is_guest {
+        started.into_events_or_stop().left_stream()
+    } else {
+        started.into_events().right_stream()
+    }
+}
+
+fn spelt(started: Started, is_guest: bool) -> Response {
     let id = started.message_id;
     let opening = stream::iter(Parts::opening(id, started.conversation));
     let mut parts = Parts::default();
-    let rest = started.into_events().flat_map(move |it| stream::iter(parts.event(&it)));
+    let events = told(started, is_guest);
+    let rest = events.flat_map(move |it| stream::iter(parts.event(&it)));
     let mut response = sse::named(id, sse::response(opening.chain(rest)));
     let (name, version) = ui::HEADER;
     let headers = response.headers_mut();
@@ -225,8 +266,10 @@ async fn chunks(
     Who(caller): Who,
     Json(body): Json<Body>,
 ) -> Result<Response> {
-    let started = start(&app, &call, body.into_ask(&caller)?).await?;
+    let ask = body.into_ask(&caller)?;
+    let is_guest = ask.owner == Owner::Guest;
+    let started = start(&app, &call, ask).await?;
     let id = started.message_id;
-    let payloads = started.into_events().filter_map(|event| ready(ui::chunk(&event)));
+    let payloads = told(started, is_guest).filter_map(|event| ready(ui::chunk(&event)));
     Ok(sse::named(id, sse::response(payloads)))
 }

@@ -26,20 +26,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use crate::owner::Owner;
+
 /// A user's older conversations give way to newer ones.
 pub const KEPT_PER_USER: i64 = 50;
-
-/// Whose exchange it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Owner {
-    /// `users.id`, from a token.
-    User(Uuid),
-    /// A user that a trusted server named: our id or a subject of its own; made if unknown.
-    Named(String),
-    /// Nothing is kept but the log row.
-    Guest,
-}
 
 /// Which conversation an exchange belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     App, Error, Result,
-    auth::{Caller, Subject},
+    auth::Caller,
     http::{
         Call, Problem, Route,
         extract::{Ids, Params, Who},
@@ -37,12 +37,11 @@ pub(crate) fn owner(
 ) -> Result<Owner> {
     let named = in_body.or_else(|| params.of(&["user_id", "client_user_id"]));
     match caller.acts_for(named)? {
-        Subject::User(id) => Ok(Owner::User(id)),
-        Subject::Named(name) => Ok(Owner::Named(name)),
-        Subject::Nobody if *caller == Caller::Service => {
+        Owner::Guest if *caller == Caller::Service => {
             Err(Error::invalid("user_id", "is missing: say whose history it is"))
         }
-        Subject::Nobody => Err(Error::Unauthorized),
+        Owner::Guest => Err(Error::Unauthorized),
+        owner => Ok(owner),
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     App, Error, FieldError, Result,
-    auth::Subject,
     db::Pool,
     http::{
         Call, Ctx, Route,
@@ -57,10 +56,11 @@ async fn internal_save(
     Json(body): Json<Body>,
 ) -> Result<(StatusCode, Json<Saved>)> {
     // The caller's name for the user is repeated, whether or not Postgres could resolve it.
-    let (owner, user_id) = match caller.acts_for(Some(&body.user_id))? {
-        Subject::User(id) => (Owner::User(id), id.to_string()),
-        Subject::Named(named) => (Owner::Named(named.clone()), named),
-        Subject::Nobody => return Err(Error::Unauthorized),
+    let owner = caller.acts_for(Some(&body.user_id))?;
+    let user_id = match &owner {
+        Owner::User(id) => id.to_string(),
+        Owner::Named(name) => name.clone(),
+        Owner::Guest => return Err(Error::Unauthorized),
     };
     check(&body)?;
     let key = match headers.get("idempotency-key") {

@@ -8,7 +8,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::config::Env;
 
 /// What OpenAI's client sends along from a browser.
-const OF_OPENAI: [&str; 9] = [
+const OF_OPENAI: [&str; 11] = [
+    "openai-organization",
+    "openai-project",
     "x-stainless-arch",
     "x-stainless-helper-method",
     "x-stainless-lang",

@@ -84,7 +84,7 @@ pub(super) async fn whole(mut body: Body) -> Result<Bytes, Problem> {
 }
 
 /// Parses a body; what is wrong is said by field and never repeats a value.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Error::Malformed("The body is not UTF-8.".to_owned()))?;
     let mut json = serde_json::Deserializer::from_str(text);

@@ -107,6 +107,10 @@ impl From<Error> for Problem {
         // What a 5xx says to the caller is ours alone; the inner words are for the log.
         let detail = match &err {
             Error::Internal(_) => "Something went wrong on our side.".to_owned(),
+            // Whoever waits for a whole answer hears what a stream would have said.
+            Error::Unavailable { service: "llm", .. } => {
+                "The answer broke off. Please ask again.".to_owned()
+            }
             Error::Misconfigured(_) => {
                 "This service is not set up completely.".to_owned()
             }

@@ -146,7 +146,7 @@ fn decode(event: &str) -> Result<Said> {
             None => {}
             Some("STOP") => said.progress = Progress::Finished,
             Some("MAX_TOKENS") => {
-                tracing::info!("the answer was cut at LLM_MAX_TOKENS");
+                said.deltas.push(Delta::Cut);
                 said.progress = Progress::Finished;
             }
             Some(reason) => return Err(stopped("the answer", reason)),

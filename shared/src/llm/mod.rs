@@ -78,6 +78,8 @@ pub enum Delta {
     Text(String),
     /// The count so far; the last one wins.
     Usage(Usage),
+    /// The reply has reached `LLM_MAX_TOKENS`: its text ends here, perhaps within a word.
+    Cut,
 }
 
 /// A reply as it comes. It ends after the provider's own end mark; a reply that breaks off

@@ -138,7 +138,7 @@ fn decode(event: &str) -> Result<Said> {
                 return Err(unavailable("the provider's filter stopped the answer"));
             }
             Some("length") => {
-                tracing::info!("the answer was cut at LLM_MAX_TOKENS");
+                said.deltas.push(Delta::Cut);
                 said.progress = Progress::Finished;
             }
             Some(_) => said.progress = Progress::Finished,

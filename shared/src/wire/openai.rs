@@ -29,7 +29,7 @@ pub fn completion(answer: &Answer, created: i64) -> Value {
                 "annotations": annotations(answer),
             },
             "logprobs": null,
-            "finish_reason": "stop",
+            "finish_reason": finish_reason(answer),
         }],
         "usage": usage(answer),
         "lectern": Ours::of(answer),
@@ -77,7 +77,7 @@ impl Chunks {
             let delta = json!({ "annotations": annotations });
             payloads.push(self.choice(&delta, None).to_string());
         }
-        let mut last = self.choice(&json!({}), Some("stop"));
+        let mut last = self.choice(&json!({}), Some(finish_reason(answer)));
         last["lectern"] = json!(Ours::of(answer));
         payloads.push(last.to_string());
         if self.with_usage {
@@ -121,6 +121,10 @@ pub fn model() -> Value {
 /// The error object, of a response or in the middle of a stream.
 pub fn error(message: &str, kind: &str, param: Option<&str>, code: &str) -> Value {
     json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
+}
+
+fn finish_reason(answer: &Answer) -> &'static str {
+    if answer.truncated { "length" } else { "stop" }
 }
 
 fn id(message_id: Uuid) -> String {

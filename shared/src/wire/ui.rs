@@ -60,7 +60,7 @@ impl Parts {
                 } else {
                     json!({
                         "type": "finish",
-                        "finishReason": "stop",
+                        "finishReason": if answer.truncated { "length" } else { "stop" },
                         "messageMetadata": metadata,
                     })
                 };

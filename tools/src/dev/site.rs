@@ -37,6 +37,7 @@ const PAGE: &[(&str, &str)] = texts![
     "lectern/chatkit.js",
     "lectern/composer.js",
     "lectern/conversation.js",
+    "lectern/copy.js",
     "lectern/dom.js",
     "lectern/events.js",
     "lectern/history.js",
