@@ -59,11 +59,20 @@ function isExpired(question) {
   return true;
 }
 
-function send({ question, selection }, signal, again) {
-  const { id } = memory.conversation;
+async function send({ question, selection }, signal, again) {
+  const here = memory.conversation;
+  const { id } = here;
   const metadata = selection ? { context: 'selected-text', selected_text: selection } : undefined;
   const own = memory.reader ? { conversation_id: id, retry: again } : { history: history() };
-  return call('POST', 'chat/stream', { signal, body: { message: { content: question, metadata }, ...own } });
+  try {
+    return await call('POST', 'chat/stream', { signal, body: { message: { content: question, metadata }, ...own } });
+  } catch (error) {
+    // Of a conversation that had only begun a server that died may have kept nothing: nothing is lost with it.
+    if (error.status !== 404 || !own.conversation_id || here.turns.length > 1 || here !== memory.conversation) throw error;
+    here.id = undefined;
+    address.show(null, { instead: true });
+    return send({ question, selection }, signal);
+  }
 }
 
 /** A guest's newest exchanges that fit the limits, oldest first. A "turn" is taken to be one message. */

@@ -8,14 +8,14 @@ const STATES = {
 };
 const UNANSWERED = { answer: '', state: 'failed', failure: { text: 'This question got no answer.', retry: true } };
 
-/** What the server does not keep stays in its place: what was asked before signing in, refused, or is not saved yet. */
+/** What the server does not keep stays in its place: what was asked before signing in, failed, or is not saved yet. */
 export function mergedTurns(conversation, known) {
   const turns = turnsOf(conversation, known);
   // A question that seemed to fail may have reached the server.
   const hasCome = ({ question }) => turns.some((it) => it.question === question && !known.includes(it));
-  const isRefused = (it) => it.state === 'failed' && !it.keptIn && !hasCome(it);
+  const isLost = (it) => it.state === 'failed' && !hasCome(it);
   known.forEach((it, i) => {
-    if (turns.includes(it) || !(it.isGuests || it.state === 'running' || it.saved === false || isRefused(it))) return;
+    if (turns.includes(it) || !(it.isGuests || it.state === 'running' || it.saved === false || isLost(it))) return;
     const before = turns.indexOf(known[i - 1]);
     turns.splice(i && before < 0 ? turns.length : before + 1, 0, it);
   });

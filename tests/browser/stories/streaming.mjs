@@ -1,7 +1,7 @@
 // The answer while it is written: stopped, lost, left and taken up again.
 import assert from 'node:assert/strict';
 import { QUESTION, answerOf, ask, askAndRead, askHeld, ended, join, last, model, noteOf, relay, reloadAnew, shoot, story, until } from '../harness.mjs';
-import { cutOff, cutUp } from '../relay.mjs';
+import { cutOff, cutUp, problem } from '../relay.mjs';
 
 for (const who of ['guest', 'reader']) {
   await story(`streaming, ${who}`, {}, async ({ page, check }) => {
@@ -161,6 +161,17 @@ await story('interrupted', {}, async ({ page, check }) => {
     await until(() => last(page).locator('.sources').count(), 1);
     assert.equal(relay.seen.length, asked + 1);
     await page.unroute('**/api/v1/chat/runs/*');
+  });
+  await check('"Try again" begins a new conversation where nothing was kept of the first one', async () => {
+    await page.click('#history-new');
+    const held = await askHeld(page);
+    held.breakOff();
+    await ended(page);
+    relay.next = problem(404, 'not-found', 'There is no such conversation.');
+    await last(page).locator('.retry').click();
+    await until(() => last(page).locator('.sources').count(), 1);
+    assert.equal(await page.locator('.turn').count(), 1);
+    assert.equal(relay.seen.at(-1).conversation_id, undefined);
   });
   await check('an answer that broke off is there after a reload, and "Try again" takes its place', async () => {
     await page.click('#history-new');
