@@ -82,12 +82,15 @@ impl Cluster {
         if socket != dir {
             guard::private_dir(&socket)?;
         }
-        match start(&found, &dir, &socket, &["-c", "shared_buffers=32MB"], false) {
+        let begin = || start(&found, &dir, &socket, &["-c", "shared_buffers=32MB"], false);
+        match begin() {
             // Two who started at the same moment: the other one's server is as good.
             Err(_) if soon_answers(&socket, &dir) => {
                 Ok(Self { socket, dir, guard: None })
             }
-            other => other,
+            // The server of somebody who was killed had not ended yet, and now it has.
+            Err(_) => begin(),
+            made => made,
         }
     }
 
