@@ -20,6 +20,7 @@ const prose = (text) => (text ?? '').split('`').map((part, at) => (at % 2 ? make
 const target = (ref) => ref.slice(2).split('/').reduce((node, key) => node[key.replace(/~1/g, '/')], api);
 const found = (it) => (it?.$ref ? target(it.$ref) : it);
 const nameOf = (it) => it?.$ref?.split('/').pop();
+const forms = (it) => it.oneOf ?? it.anyOf;
 
 // What is inside is written when somebody looks.
 function fold(attributes, summary, write) {
@@ -43,12 +44,12 @@ function range(least, most, word) {
 function kind(schema) {
   if (schema.$ref) {
     const inner = target(schema.$ref);
-    return inner.properties || inner.oneOf ? nameOf(schema) : kind(inner);
+    return inner.properties || forms(inner) ? nameOf(schema) : kind(inner);
   }
   if ('const' in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
   if (schema.contentSchema) return `JSON: ${kind(schema.contentSchema)}`;
-  if (schema.oneOf) return schema.oneOf.map((it) => kind(it)).join(' | ');
+  if (forms(schema)) return forms(schema).map((it) => kind(it)).join(' | ');
   const types = [schema.type ?? 'anything'].flat().map((type) => {
     if (type === 'array') return `list of ${kind(schema.items ?? {})}`;
     return type === 'string' && schema.format ? schema.format : type;
@@ -77,8 +78,8 @@ function inside(schema) {
       make('dd', {}, prose(member.description ?? found(member).description), unfolded(member)),
     ]));
   }
-  if (it.oneOf) return it.oneOf.map((form) => {
-    const words = make('span', { class: 'kind' }, form.properties?.type?.const ?? kind(form));
+  if (forms(it)) return forms(it).map((form) => {
+    const words = make('span', { class: 'kind' }, found(form).properties?.type?.const ?? kind(form));
     return inside(form) ? fold({}, words, () => inside(form)) : make('div', {}, words);
   });
   const part = it.items ?? it.contentSchema;
@@ -112,7 +113,7 @@ function media(content) {
     make('p', { class: 'faint' }, type),
     schemaOf(it.schema),
     [it.example, ...Object.values(it.examples ?? {}).map((one) => one.value)].filter((one) => one !== undefined)
-      .map((one) => sample(type === 'text/event-stream' ? `data: ${one.data}` : one)),
+      .map(sample),
   ]);
 }
 

@@ -3,13 +3,9 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import { KEY, QUESTION, isUuid, tell } from './story.mjs';
+import { KEY, QUESTION, eventSource, isUuid, tell } from './story.mjs';
 
-// It looks at the page's visibility, and there is no page here.
-globalThis.window = globalThis;
-globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
-const { fetchEventSource } = await import('@microsoft/fetch-event-source');
-
+const fetchEventSource = await eventSource();
 const [whole] = process.argv.slice(2);
 const reader = `reader-${Date.now()}`;
 const url = `${whole}/api/chatkit?user_id=${reader}`;

@@ -7,31 +7,13 @@ import sys
 import uuid
 from datetime import datetime, timezone
 
-import httpx
 from chatkit.types import ChatKitReq, Page, Thread, ThreadItem, ThreadStreamEvent
 from httpx_sse import connect_sse
 from pydantic import TypeAdapter
+from story import QUESTION, Stories, http, simple
 
 WHOLE, BROKEN = sys.argv[1:3]
-QUESTION = "How do I ingest a book?"
-VERSION = importlib.metadata.version("openai-chatkit")
-http = httpx.Client(trust_env=False, timeout=60)
-failures = 0
-
-
-def story(name):
-    """Runs a check and says how it went."""
-
-    def run(check):
-        global failures
-        try:
-            check()
-            print(f"ok      openai-chatkit {VERSION}: {name}")
-        except Exception as err:  # noqa: BLE001
-            failures += 1
-            print(f"FAILED  openai-chatkit {VERSION}: {name}\n        {err!r}")
-
-    return run
+stories = Stories(f"openai-chatkit {importlib.metadata.version('openai-chatkit')}")
 
 
 def reader(base):
@@ -106,12 +88,6 @@ def item(events, kind):
     return [it for it in done if it["type"] == kind][-1]
 
 
-def simple():
-    """The same answer in our own protocol."""
-    body = {"message": {"content": QUESTION}}
-    return http.post(f"{WHOLE}/api/v1/chat", json=body).json()["response"]
-
-
 def unmarked(answer):
     """The text without its markers, and each with the place where it stood."""
     text, found = "", []
@@ -126,7 +102,7 @@ def unmarked(answer):
 
 def assert_answer(answered):
     """Byte-equal text and equal citations."""
-    answer = simple()
+    answer = simple(WHOLE)
     by_number = {it["n"]: it for it in answer["sources"]}
     (part,) = answered["content"]
     text, marks = unmarked(answer)
@@ -156,7 +132,7 @@ ANSWERED = [
 ADA = reader(WHOLE)
 
 
-@story("a new thread, from its creation to its title")
+@stories.tell("a new thread, from its creation to its title")
 def _():
     events = stream(ADA, "threads.create", input=message(quoted_text=""))
     opening = ["thread.created", "thread.item.done", "stream_options"]
@@ -173,7 +149,7 @@ def _():
     assert read["created_at"] == thread["created_at"]
 
 
-@story("a second message, with a mention and a quotation, and a retry of it")
+@stories.tell("a second message, with a mention and a quotation, and a retry of it")
 def _():
     thread = stream(ADA, "threads.create", input=message())[0]["thread"]["id"]
     tag = {"type": "input_tag", "id": "ch", "text": "Ingest", "data": {"page": "2"}, "interactive": True}
@@ -192,7 +168,7 @@ def _():
     assert len(rest["data"]) == 2 and not rest["has_more"] and "after" not in rest
 
 
-@story("the list, a rename, a thumb and the end of a thread")
+@stories.tell("the list, a rename, a thumb and the end of a thread")
 def _():
     events = stream(ADA, "threads.create", input=message("What is a shelf?"))
     thread, answered = events[0]["thread"]["id"], item(events, "assistant_message")["id"]
@@ -208,7 +184,7 @@ def _():
     assert thread not in [it["id"] for it in left["data"]]
 
 
-@story("each refusal has words for the reader")
+@stories.tell("each refusal has words for the reader")
 def _():
     thread = stream(ADA, "threads.create", input=message())[0]["thread"]["id"]
     read = request("threads.get_by_id", thread_id=thread)
@@ -227,7 +203,7 @@ def _():
         assert len(reply.json()["message"]) > 10
 
 
-@story("an answer that breaks off is an error, and what there was stays")
+@stories.tell("an answer that breaks off is an error, and what there was stays")
 def _():
     bob = reader(BROKEN)
     events = stream(bob, "threads.create", base=BROKEN, input=message())
@@ -238,4 +214,4 @@ def _():
     assert thread["items"]["data"] == [item(events, "user_message"), partial]
 
 
-sys.exit(bool(failures))
+stories.end()

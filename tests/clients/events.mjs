@@ -1,12 +1,8 @@
 // @microsoft/fetch-event-source with our own protocol against a running Lectern: events.mjs WHOLE BROKEN SLOW
 import assert from 'node:assert/strict';
-import { QUESTION, simple, tell } from './story.mjs';
+import { QUESTION, eventSource, simple, tell } from './story.mjs';
 
-// It looks at the page's visibility, and there is no page here.
-globalThis.window = globalThis;
-globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
-const { fetchEventSource } = await import('@microsoft/fetch-event-source');
-
+const fetchEventSource = await eventSource();
 const [whole, broken, slow] = process.argv.slice(2);
 
 /** The events of an answer, of which only so many are wanted. */
@@ -21,7 +17,7 @@ async function events(base, { from, most = Infinity, ids = [] } = {}) {
     signal: connection.signal,
     onmessage: ({ data, event, id }) => {
       assert.equal(event, '');
-      ids.push(id);
+      if (id) ids.push(id); // the last one has none: who comes back is told it in any case
       found.push(JSON.parse(data));
       if (found.length === most) connection.abort();
     },

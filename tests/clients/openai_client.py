@@ -1,31 +1,14 @@
 """OpenAI's client for Python against a running Lectern: openai_client.py WHOLE BROKEN."""
 
-import json
 import sys
-import urllib.request
 import uuid
 
 import openai
+from story import KEY, QUESTION, Stories, simple
 
 WHOLE, BROKEN = sys.argv[1:3]
-QUESTION = "How do I ingest a book?"
-KEY = "the internal key"
-failures = 0
-
-
-def story(name):
-    """Runs a check and says how it went."""
-
-    def run(check):
-        global failures
-        try:
-            check()
-            print(f"ok      openai {openai.__version__} (Python): {name}")
-        except Exception as err:  # noqa: BLE001
-            failures += 1
-            print(f"FAILED  openai {openai.__version__} (Python): {name}\n        {err!r}")
-
-    return run
+stories = Stories(f"openai {openai.__version__} (Python)")
+ANSWER = simple(WHOLE)
 
 
 def client(base=WHOLE, key=KEY, **more):
@@ -34,19 +17,6 @@ def client(base=WHOLE, key=KEY, **more):
 
 def asked(**more):
     return {"model": "book", "messages": [{"role": "user", "content": QUESTION}], **more}
-
-
-def simple():
-    """The same answer in our own protocol: what every other must equal."""
-    body = json.dumps({"message": {"content": QUESTION}}).encode()
-    request = urllib.request.Request(
-        f"{WHOLE}/api/v1/chat", body, {"content-type": "application/json", "x-api-key": KEY}
-    )
-    with urllib.request.urlopen(request) as reply:
-        return json.load(reply)["response"]
-
-
-ANSWER = simple()
 
 
 def cites(content, annotations):
@@ -78,7 +48,7 @@ def raises(kind, status, call, **members):
     raise AssertionError(f"{kind.__name__} was not raised")
 
 
-@story("the whole answer, with its citations")
+@stories.tell("the whole answer, with its citations")
 def _():
     reply = client().chat.completions.create(**asked())
     message = reply.choices[0].message
@@ -89,7 +59,7 @@ def _():
     cites(message.content, message.annotations)
 
 
-@story("a stream, with usage and citations")
+@stories.tell("a stream, with usage and citations")
 def _():
     chunks = list(
         client().chat.completions.create(
@@ -106,7 +76,7 @@ def _():
     cites(text, found)
 
 
-@story("the stream helper, without usage")
+@stories.tell("the stream helper, without usage")
 def _():
     with client().chat.completions.stream(**asked()) as events:
         final = events.get_final_completion()
@@ -115,21 +85,21 @@ def _():
     assert final.usage is None
 
 
-@story("the list of models")
+@stories.tell("the list of models")
 def _():
     assert [it.id for it in client().models.list()] == ["book"]
     assert client().models.retrieve("book").owned_by == "lectern"
     raises(openai.NotFoundError, 404, lambda: client().models.retrieve("gpt"))
 
 
-@story("a guest, who has no key")
+@stories.tell("a guest, who has no key")
 def _():
     nobody = {"Authorization": openai.Omit()}
     reply = client(key="none").chat.completions.create(**asked(), extra_headers=nobody)
     assert reply.choices[0].message.content == ANSWER["content"]
 
 
-@story("each refusal is its own exception")
+@stories.tell("each refusal is its own exception")
 def _():
     ask = lambda who, **more: lambda: who.chat.completions.create(**asked(**more))  # noqa: E731
     raises(openai.AuthenticationError, 401, ask(client(key="wrong")), code="invalid_api_key")
@@ -146,7 +116,7 @@ def _():
     raises(openai.NotFoundError, 404, lambda: client().embeddings.create(model="book", input="x"))
 
 
-@story("an answer that breaks off is an error, not an end")
+@stories.tell("an answer that breaks off is an error, not an end")
 def _():
     text = ""
     try:
@@ -161,4 +131,4 @@ def _():
     raises(openai.InternalServerError, 503, lambda: whole.chat.completions.create(**asked()))
 
 
-sys.exit(bool(failures))
+stories.end()

@@ -46,3 +46,10 @@ export function assertCited(answer, content, annotations) {
 }
 
 export const isUuid = (text) => UUID.test(text);
+
+/** @microsoft/fetch-event-source, which looks at the page's visibility: there is no page here. */
+export async function eventSource() {
+  globalThis.window = globalThis;
+  globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
+  return (await import('@microsoft/fetch-event-source')).fetchEventSource;
+}

@@ -85,14 +85,68 @@ fn every_example_fits_its_schema() {
     assert!(all.len() > 40, "the examples were not found");
     for (place, schema, example) in all {
         let example = if place.contains("text/event-stream") {
-            let data = example["data"].as_str().unwrap();
-            event([("data", data)].into_iter())
+            event(example.as_str().unwrap().split_once(": ").into_iter())
         } else {
             example.clone()
         };
         let wrong = open(schema, &example);
         assert!(wrong.is_empty(), "{place}: {}", wrong.join("\n"));
     }
+}
+
+#[test]
+fn every_answer_has_an_example() {
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        // The document is its own example, and so is the page.
+        if matches!(path.as_str(), "/openapi.json" | "/docs") {
+            continue;
+        }
+        for (method, operation) in item.as_object().unwrap() {
+            for status in ["200", "201"] {
+                let content = &operation["responses"][status]["content"];
+                for (kind, media) in content.as_object().into_iter().flatten() {
+                    let shown = media.get("example").or_else(|| media.get("examples"));
+                    assert!(shown.is_some(), "{method} {path}: {kind} has no example");
+                }
+            }
+        }
+    }
+}
+
+/// What makers of clients cannot make code of.
+fn unusable(node: &Value, place: &str, found: &mut Vec<String>) {
+    match node {
+        Value::Object(members) => {
+            let is_array = node["type"] == "array"
+                || node["type"].as_array().is_some_and(|it| it.contains(&json!("array")));
+            if is_array && node.get("items").is_none() {
+                found.push(format!("{place}: a list of what?"));
+            }
+            if node["const"].is_boolean() {
+                found.push(format!("{place}: a constant that is no text or number"));
+            }
+            let forms = ["oneOf", "anyOf"].iter().filter_map(|it| node[it].as_array());
+            if forms.flatten().any(|it| it.get("properties").is_some()) {
+                found.push(format!("{place}: a form without a name of its own"));
+            }
+            for (key, inner) in members {
+                unusable(inner, &format!("{place}/{key}"), found);
+            }
+        }
+        Value::Array(elements) => {
+            for it in elements {
+                unusable(it, place, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn code_can_be_made_of_every_schema() {
+    let mut found = Vec::new();
+    unusable(document(), "", &mut found);
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

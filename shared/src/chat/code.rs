@@ -12,7 +12,7 @@ const LONGEST: usize = 2048;
 
 /// A stretch of the text.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// To be looked at.
     Text(String),
     /// To be left alone.
@@ -21,7 +21,7 @@ pub(super) enum Piece {
 
 /// Cuts a text, as it comes, into what is code and what is not.
 #[derive(Default)]
-pub(super) struct Scanner {
+pub(crate) struct Scanner {
     state: State,
     /// What is not decided yet: the beginning of a line, or a span that is open.
     held: String,
@@ -51,13 +51,13 @@ enum State {
 
 impl Scanner {
     /// More of the text; returns what is decided.
-    pub(super) fn push(&mut self, text: &str) -> Vec<Piece> {
+    pub(crate) fn push(&mut self, text: &str) -> Vec<Piece> {
         text.chars().for_each(|c| self.take(c));
         mem::take(&mut self.out)
     }
 
     /// The text has ended; what is not closed was no code.
-    pub(super) fn finish(&mut self) -> Vec<Piece> {
+    pub(crate) fn finish(&mut self) -> Vec<Piece> {
         let held = mem::take(&mut self.held);
         match self.state {
             State::Span(open, closing) if open == closing => self.code(&held),

@@ -8,7 +8,7 @@ mod answer;
 mod ask;
 pub mod chatkit;
 mod cite;
-mod code;
+pub(crate) mod code;
 pub mod completions;
 mod condense;
 mod event;

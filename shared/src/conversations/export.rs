@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     http::{Route, extract::Params},
+    wire::markdown::{address, plain, quote},
 };
 
 /// `GET /api/v1/conversations/{id}/export`.
@@ -68,11 +69,12 @@ fn file_name(whole: &Whole, ending: &str) -> String {
     format!("{name}-{}.{ending}", whole.conversation.created_at.date())
 }
 
-/// Texts stand as they were said: a question as typed, an answer in its own Markdown.
+/// A file in which nothing that was said can pass for another part of it: texts stand in block
+/// quotes.
 fn markdown(whole: &Whole) -> String {
     let title = whole.conversation.title.as_str();
-    let mut text =
-        format!("# {}\n", if title.is_empty() { "Conversation" } else { title });
+    let title = if title.is_empty() { "Conversation" } else { title };
+    let mut text = format!("# {}\n", plain(title));
     for message in &whole.messages {
         section(&mut text, message);
     }
@@ -86,8 +88,8 @@ fn section(text: &mut String, message: &Message) {
         status => format!(" ({status})"),
     };
     let time = stamp(message.created_at);
-    let said = message.content.trim();
-    write!(text, "\n## {who}, {time}{cut}\n\n{said}\n").ok();
+    write!(text, "\n## {who}, {time}{cut}\n\n").ok();
+    text.push_str(&quote(message.content.trim(), ""));
     let sources: Vec<_> = message.sources.as_array().into_iter().flatten().collect();
     if !sources.is_empty() {
         text.push_str("\nSources:\n\n");
@@ -95,20 +97,13 @@ fn section(text: &mut String, message: &Message) {
     for source in sources {
         let word = |key: &str| source[key].as_str().unwrap_or_default();
         let n = source["n"].as_i64().unwrap_or_default();
-        let title = link_text(word("title"));
+        let title = plain(word("title"));
         match source.get("url").and_then(Value::as_str) {
-            Some(url) => writeln!(text, "- [{n}] [{title}](<{url}>)").ok(),
+            Some(url) => writeln!(text, "- [{n}] [{title}](<{}>)", address(url)).ok(),
             None => writeln!(text, "- [{n}] {title}").ok(),
         };
-        for line in word("quote").lines() {
-            writeln!(text, "  > {line}").ok();
-        }
+        text.push_str(&quote(word("quote"), "  "));
     }
-}
-
-/// A title that cannot end its own link.
-fn link_text(title: &str) -> String {
-    title.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
 fn stamp(time: OffsetDateTime) -> String {

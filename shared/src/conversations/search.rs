@@ -5,16 +5,24 @@
 //! locale of the server. One reader's history is small enough to be read, so each word
 //! becomes a pattern that means the same on every server.
 
+use unicode_normalization::UnicodeNormalization;
+
+/// Before the beginning of a Latin word there is none of these: letters and digits, and the
+/// accents of a letter that is written in parts.
+const BEGINNING: &str = "(^|[^a-zA-Z0-9À-ÖØ-öø-ɏ\u{300}-\u{36f}Ḁ-ỿ])";
+
 /// One pattern for each word of `search`; all of them must be found. A word that begins with
-/// an ASCII letter or digit is found only where a word begins (`art` is not in `start`, but
+/// a Latin letter or a digit is found only where a word begins (`art` is not in `start`, but
 /// in `artist`); others, whose writing may leave no space between words, are found anywhere.
-/// Upper and lower case are the same.
+/// Upper and lower case are the same. A pattern is in NFC, and so must be what it is held
+/// against, unless the search is ASCII.
 pub(super) fn patterns(search: &str) -> Vec<String> {
     let mut patterns: Vec<String> = Vec::new();
     for word in search.split_whitespace() {
+        let word: String = word.nfc().collect();
         let mut pattern = String::new();
-        if word.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            pattern.push_str("(^|[^a-zA-Z0-9])");
+        if word.starts_with(is_latin) {
+            pattern.push_str(BEGINNING);
         }
         word.chars().for_each(|c| push(&mut pattern, c));
         if !patterns.contains(&pattern) {
@@ -22,6 +30,11 @@ pub(super) fn patterns(search: &str) -> Vec<String> {
         }
     }
     patterns
+}
+
+fn is_latin(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(c, 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ɏ' | 'Ḁ'..='ỿ')
 }
 
 /// Both cases by name: in the locale `C` Postgres knows those of ASCII only.
@@ -46,20 +59,21 @@ fn push(pattern: &mut String, c: char) {
 
 #[cfg(test)]
 mod tests {
-    use super::patterns;
+    use super::{BEGINNING, patterns};
 
     #[test]
     fn a_word_is_a_pattern_without_meaning_of_its_own() {
         for (search, expected) in [
             ("", vec![]),
             (" \u{3000}\n", vec![]),
-            ("ab ab AB", vec!["(^|[^a-zA-Z0-9])[aA][bB]"]),
-            ("100%", vec![r"(^|[^a-zA-Z0-9])100\%"]),
+            ("ab ab AB", vec!["^[aA][bB]"]),
+            ("100%", vec![r"^100\%"]),
             (r"_ \d .* '", vec![r"\_", r"\\[dD]", r"\.\*", r"\'"]),
             ("所有权", vec!["所有权"]),
-            ("über ß", vec!["[üÜ][bB][eE][rR]", "ß"]),
+            ("u\u{308}ber ß ×", vec!["^[üÜ][bB][eE][rR]", "^ß", "×"]),
         ] {
-            assert_eq!(patterns(search), expected);
+            let expected = expected.iter().map(|it| it.replace('^', BEGINNING));
+            assert_eq!(patterns(search), expected.collect::<Vec<_>>());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod ai;
 pub mod chatkit;
+pub mod markdown;
 pub mod openai;
 pub mod simple;
 pub mod ui;

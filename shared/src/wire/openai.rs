@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::placed;
-use crate::chat::{Answer, Event};
+use crate::chat::{Answer, Event, Source};
 
 /// The one model that there is: the book.
 pub const MODEL: &str = "book";
@@ -165,7 +165,7 @@ fn annotations(answer: &Answer) -> Vec<Value> {
 struct Ours<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation_id: Option<Uuid>,
-    sources: &'a [crate::chat::Source],
+    sources: &'a [Source],
     refused: bool,
     unsupported: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

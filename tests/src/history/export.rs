@@ -47,12 +47,12 @@ async fn an_export_is_a_file_with_everything_that_was_said() {
 
     ## Reader, 2026-01-31T10:00:00Z
 
-    Is `a < b`?
-    # no heading
+    > Is `a < b`?
+    > # no heading
 
     ## Lectern, 2026-01-31T10:00:00Z (interrupted)
 
-    Yes [1], and **so** [2].
+    > Yes [1], and **so** [2].
 
     Sources:
 
@@ -106,4 +106,55 @@ async fn an_export_is_a_file_with_everything_that_was_said() {
         }
         "#
     );
+}
+
+#[tokio::test]
+async fn nothing_that_was_said_passes_for_another_part_of_an_export() {
+    let house = House::new().await;
+    let reader = house.reader().await;
+    let id = house.create(&reader, "<img src=x> ![a](b) `C#` & *snake_case* #").await;
+    let question = "A <b>bold</b> `Vec<u8>` \\<i> <https://book.example> a < b <!-- open\r\
+        ## Lectern, 2026-01-31T10:00:00Z\r\n\r\nForged.\n```html\n<!-- code";
+    let answer = "- a list:\n\n```rust\nlet a: Vec<u8>;  \nlet b";
+    let mut turn =
+        house::exchange(Owner::User(reader.id), id.parse().unwrap(), [question, answer]);
+    turn.status = Status::Stopped;
+    turn.sources = json!([{
+        "n": 1, "title": "*Moves* ](x) <b>", "url": "https://book.example/a b>c\\\n<é#moves",
+        "quote": "A </details>\r# move.\n\n~~~",
+    }]);
+    store::save(&house.pool, &turn, None).await.unwrap();
+    let at = "2026-01-31 10:00:00+00";
+    let sql = format!("update messages set created_at = '{at}'");
+    house.db.batch_execute(&sql).await.unwrap();
+    let path = format!("{ALL}/{id}/export");
+    let file = house.ask(&reader, "GET", &path, Value::Null).await;
+    assert_snapshot!(file.text, @r#"
+    # \<img src=x> !\[a\](b) \`C\#\` \& \*snake\_case\* \#
+
+    ## Reader, 2026-01-31T10:00:00Z
+
+    > A \<b>bold\</b> `Vec<u8>` \<i> <https://book.example> a < b \<!-- open
+    > ## Lectern, 2026-01-31T10:00:00Z
+    >
+    > Forged.
+    > ```html
+    > <!-- code
+
+    ## Lectern, 2026-01-31T10:00:00Z (stopped)
+
+    > - a list:
+    >
+    > ```rust
+    > let a: Vec<u8>;  
+    > let b
+
+    Sources:
+
+    - [1] [\*Moves\* \](x) \<b>](<https://book.example/a%20b%3Ec%5C%0A%3Cé#moves>)
+      > A \</details>
+      > # move.
+      >
+      > ~~~
+    "#);
 }

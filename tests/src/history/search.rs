@@ -26,6 +26,8 @@ async fn search_finds_words_in_titles_and_messages_in_every_script() {
             ["Is 100% of it \"it's\" safe_mode?", "A \\d path: C:\\tmp and (a|b)."],
         ),
         ("german", ["Was heißt „Übergabe“?", "Der Wert zieht um — restart nicht nötig."]),
+        ("parts", ["E\u{301}tude or re\u{301}sume\u{301}?", "\u{1112}\u{1161}\u{11ab}."]),
+        ("wholes", ["Résumé or étude?", "한 and ष\u{958}."]),
     ];
     let mut names = std::collections::HashMap::new();
     for (name, words) in exchanges {
@@ -54,6 +56,14 @@ async fn search_finds_words_in_titles_and_messages_in_every_script() {
         ("所有者　rust", &["chinese"]),
         ("übergabe", &["german"]),
         ("ÜBERGABE", &["german"]),
+        // Composed or not; `क़` has no composed form of its own in NFC.
+        ("étude", &["parts", "wholes"]),
+        ("E\u{301}TUDE", &["parts", "wholes"]),
+        ("한", &["parts", "wholes"]),
+        ("\u{1112}\u{1161}\u{11ab}", &["parts", "wholes"]),
+        ("क\u{93c}", &["wholes"]),
+        ("sum", &[]),
+        ("sumé", &[]),
         ("100%", &["percent"]),
         ("10%", &[]),
         ("%", &["percent"]),
@@ -77,7 +87,7 @@ async fn search_finds_words_in_titles_and_messages_in_every_script() {
         let found: HashSet<_> = found.iter().map(|it| names[it]).collect();
         assert_eq!(found, expected.iter().copied().collect(), "{words}");
     }
-    assert_eq!(found(&house, &reader, " \t").await.len(), 6, "nothing is asked for");
+    assert_eq!(found(&house, &reader, " \t").await.len(), 8, "nothing is asked for");
     // Pages of what was found.
     let page = house.see(&reader, &format!("{ALL}?q=%20&limit=4")).await;
     assert_eq!((ids(&page).len(), &page["has_more"]), (4, &json!(true)));

@@ -82,7 +82,8 @@ impl Cluster {
         if socket != dir {
             guard::private_dir(&socket)?;
         }
-        let begin = || start(&found, &dir, &socket, &["-c", "shared_buffers=32MB"], false);
+        let begin =
+            || start(&found, &dir, &socket, &["-c", "shared_buffers=32MB"], false);
         match begin() {
             // Two who started at the same moment: the other one's server is as good.
             Err(_) if soon_answers(&socket, &dir) => {

@@ -76,6 +76,8 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
     runs::settled(db, owner).await;
     let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
     let patterns = search::patterns(&wanted.search);
+    // What is ASCII has but one form, and normalizing a long history takes longer than reading.
+    let has_forms = !wanted.search.is_ascii();
     let and_one = i64::from(wanted.limit) + 1;
     // One that is only beginning counts among those that are kept: the last one may have to go
     // for it. Filter and count are looked at only for as many rows as it takes.
@@ -114,13 +116,20 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
              and not exists (
                select 1
                from unnest($5::text[]) as word (pattern)
-               where not (
-                 coalesce(title, question) ~ pattern
-                 or exists (
-                   select 1
+               where not exists (
+                 select 1
+                 from (
+                   select coalesce(title, question)
+                   union all
+                   select content ->> 'text'
                    from messages
-                   where conversation_id = theirs.id and content ->> 'text' ~ pattern
-                 )))
+                   where conversation_id = theirs.id
+                 ) as said (words)
+                 where
+                   case when $9 and getdatabaseencoding() = 'UTF8'
+                     then normalize(words, nfc)
+                     else words
+                   end ~ pattern))
            order by last_message_at desc, id desc
            limit $6
          )
@@ -148,6 +157,7 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
         (&and_one, Type::INT8),
         (&owner_key(owner), Type::TEXT),
         (&KEPT_PER_USER, Type::INT8),
+        (&has_forms, Type::BOOL),
     ];
     let rows = ask(db, owner, sql, params, "conversation").await?;
     let mut data: Vec<_> = rows.iter().filter_map(conversation).collect();
