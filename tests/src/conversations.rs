@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::{
     Error,
     conversations::{
-        Exchange, Owner, Status,
+        Exchange, Owner, Role, Status, Thread,
         fallback::Fallback,
         store::{self, Turn},
     },
@@ -36,8 +36,19 @@ async fn account(db: &Client) -> Owner {
     Owner::User(house::account(db).await)
 }
 
-fn said(by_reader: bool, text: &str) -> Turn {
-    Turn { by_reader, text: text.to_owned() }
+fn said(role: Role, text: &str) -> Turn {
+    Turn { role, text: text.to_owned() }
+}
+
+/// The turns that are remembered of a conversation.
+async fn memory(
+    pool: &Pool,
+    owner: &Owner,
+    conversation: Uuid,
+    budget_chars: usize,
+) -> Vec<Turn> {
+    let thread = Thread::Known(conversation);
+    store::recall(pool, owner, &thread, None, budget_chars).await.unwrap().turns
 }
 
 async fn ids(db: &Client) -> Vec<Uuid> {
@@ -84,13 +95,14 @@ async fn memory_is_the_newest_turns_that_fit_oldest_first() {
             .await
             .unwrap();
     }
-    let memory = |budget| store::memory(&pool, &owner, Some(conversation), budget);
-    assert_eq!(memory(10_000).await.unwrap().len(), 6);
-    let three = [said(true, "three"), said(false, "answer to three")];
-    assert_eq!(memory(20).await.unwrap(), three);
-    assert_eq!(memory(19).await.unwrap(), three[1..]);
-    assert!(memory(3).await.unwrap().is_empty());
-    assert!(store::memory(&pool, &owner, None, 100).await.unwrap().is_empty());
+    let memory = |budget| memory(&pool, &owner, conversation, budget);
+    assert_eq!(memory(10_000).await.len(), 6);
+    let three = [said(Role::User, "three"), said(Role::Assistant, "answer to three")];
+    assert_eq!(memory(20).await, three);
+    assert_eq!(memory(19).await, three[1..]);
+    assert!(memory(3).await.is_empty());
+    let new = store::recall(&pool, &owner, &Thread::New, None, 100).await;
+    assert!(new.unwrap().turns.is_empty());
 }
 
 #[tokio::test]
@@ -111,7 +123,7 @@ async fn somebody_elses_conversation_is_not_found_and_nothing_is_stored() {
         assert!(matches!(outcome, Err(Error::NotFound("conversation"))));
     }
     for owner in [other.clone(), Owner::Named("subject".to_owned()), Owner::Guest] {
-        let outcome = store::memory(&pool, &owner, Some(conversation), 100).await;
+        let outcome = store::exists(&pool, &owner, conversation).await;
         assert!(matches!(outcome, Err(Error::NotFound("conversation"))));
     }
     assert_eq!(count(&db, "select count(*) from conversations").await, 51);
@@ -126,7 +138,7 @@ async fn an_account_that_is_gone_is_unauthorized_and_nothing_is_stored() {
     let gone = Owner::User(Uuid::now_v7());
     let outcome = store::save(&pool, &exchange(&gone, Uuid::now_v7(), "?"), None).await;
     assert!(matches!(outcome, Err(Error::Unauthorized)));
-    let outcome = store::memory(&pool, &gone, None, 100).await;
+    let outcome = store::recall(&pool, &gone, &Thread::New, None, 100).await;
     assert!(matches!(outcome, Err(Error::Unauthorized)));
     assert_eq!(count(&db, "select count(*) from interaction_logs").await, 0);
 }
@@ -316,12 +328,12 @@ async fn replay_brings_each_exchange_home_once_and_with_its_own_time() {
     assert_eq!((report.home, report.rehoused), (3, 1));
     let broken = [("broken.json".to_owned(), "it is not an exchange".to_owned())];
     assert_eq!(report.failed, broken);
-    let turns = store::memory(&pool, &owner, Some(conversation), 1000).await.unwrap();
-    let questions: Vec<_> =
-        turns.iter().filter(|it| it.by_reader).map(|it| it.text.as_str()).collect();
+    let turns = memory(&pool, &owner, conversation, 1000).await;
+    let questions = turns.iter().filter(|it| it.role == Role::User);
+    let questions: Vec<_> = questions.map(|it| it.text.as_str()).collect();
     assert_eq!(questions, ["one", "two", "three", "one more"]);
-    let own = store::memory(&pool, &other, Some(astray.question_id), 1000).await.unwrap();
-    assert_eq!(own[0], said(true, "whose?"));
+    let own = memory(&pool, &other, astray.question_id, 1000).await;
+    assert_eq!(own[0], said(Role::User, "whose?"));
     let old = "select count(*) from interaction_logs
                where request_content = 'two' and request_timestamp < now() - interval '19 min'";
     assert_eq!(count(&db, old).await, 1);

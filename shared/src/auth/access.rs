@@ -8,7 +8,7 @@ use super::Signer;
 use crate::{Error, Result, config::Env, owner::Owner};
 
 /// The longest `user_id` in a body, in characters.
-pub const MAX_USER_ID_CHARS: usize = 128;
+const MAX_USER_ID_CHARS: usize = 128;
 
 /// What a request brought along to say who it is. `http::extract` fills it from headers.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The shortest password, in characters (NIST SP 800-63B, section 5.1.1.2).
-pub const MIN_CHARS: usize = 8;
+const MIN_CHARS: usize = 8;
 
 /// The longest password, in bytes: bcrypt reads no further. Longer is refused, never cut.
 pub const MAX_BYTES: usize = 72;

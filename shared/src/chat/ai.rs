@@ -7,15 +7,14 @@ use serde_json::Value;
 use super::{
     Ask,
     ask::{self, QUESTION, check},
-    start,
-    transcript::{self, By},
+    start, transcript,
 };
 use crate::{
     Error, Result,
     auth::Caller,
     conversations::{
-        Owner, Thread,
-        history::{self, Wanted},
+        Owner, Role, Thread,
+        history::{self, ListQuery},
         title,
     },
     http::{
@@ -91,9 +90,13 @@ fn reader(caller: &Caller, named: Option<&str>) -> Result<Owner> {
 /// last line was ours: the next one is the reader's.
 fn said(history: Option<Vec<String>>) -> Vec<transcript::Message> {
     let lines = history.unwrap_or_default().into_iter().rev();
-    let named = lines.zip([By::Us, By::Reader].into_iter().cycle());
+    let named = lines.zip([Role::Assistant, Role::User].into_iter().cycle());
     let mut said: Vec<_> = named
-        .map(|(text, by)| transcript::Message { by, text, holds_more: false })
+        .map(|(text, role)| transcript::Message {
+            role: Some(role),
+            text,
+            holds_more: false,
+        })
         .collect();
     said.reverse();
     said
@@ -108,11 +111,10 @@ async fn start_conversation(
     Json(body): Json<Beginning>,
 ) -> Result<Json<Value>> {
     let owner = reader(&caller, body.client_user_id.as_deref())?;
-    let told = said(body.history).into_iter().rfind(|it| it.by == By::Reader);
+    let told = said(body.history).into_iter().rfind(|it| it.role == Some(Role::User));
+    let db = app.db().await?;
     let began = async {
-        let db = app.db().await?;
-        let recent = Wanted { limit: RECENT, after: None, search: String::new() };
-        let recent = history::list(db, &owner, &recent).await?.data;
+        let recent = history::list(db, &owner, &ListQuery::newest(RECENT)).await?.data;
         let conversation = history::create(db, &owner, "", None).await?.id;
         Ok((conversation, recent.into_iter().find(|it| it.message_count > 0)))
     };

@@ -14,7 +14,7 @@ use super::{
     prompt,
     question::Question,
     reply::Reply,
-    sources::{Desk, Source},
+    sources::{Citations, Source},
 };
 use crate::{
     App, Error, Result,
@@ -103,21 +103,21 @@ async fn write(
     let by_model = no_answer.is_none() && question.may_ask_model(app).await?;
     let citable = prompt::citable(question, by_model);
     let (asked, began) = (question.text.clone(), question.began);
-    let desk = Desk { citable: &citable, book, question: &asked };
-    let mut pen = Pen { draft, desk, events, began, by_model };
+    let citations = Citations { citable: &citable, book, question: &asked };
+    let mut writer = Writer { draft, citations, events, began, by_model };
     let refusal = match no_answer {
         Some(refusal) => Some(refusal),
-        None if by_model => match ask_model(app, question, &mut pen).await? {
+        None if by_model => match ask_model(app, question, &mut writer).await? {
             Outcome::Written => None,
             Outcome::Refused => Some(Refusal::ModelRefused),
-            Outcome::Away => quote(app, &mut pen),
+            Outcome::Away => quote(app, &mut writer),
         },
-        None => quote(app, &mut pen),
+        None => quote(app, &mut writer),
     };
     if refusal.is_some() {
-        pen.write(extract::refusal(&citable, book), &[]);
+        writer.write(extract::refusal(&citable, book), &[]);
     }
-    pen.draft.refusal = refusal;
+    writer.draft.refusal = refusal;
     Ok(())
 }
 
@@ -137,14 +137,14 @@ enum Outcome {
 async fn ask_model(
     app: &App,
     question: &mut Question,
-    pen: &mut Pen<'_>,
+    writer: &mut Writer<'_>,
 ) -> Result<Outcome> {
-    let citable = pen.desk.citable;
+    let citable = writer.citations.citable;
     let prompt = prompt::prompt(question, citable);
     let prompt_chars = prompt.chars();
     let spent = Usage::estimate(prompt_chars, 0) + question.condensing;
     let llm = app.llm().await?;
-    pen.events.send(Event::Asking(Asking { model: llm.model().to_owned(), spent }));
+    writer.events.send(Event::Asking(Asking { model: llm.model().to_owned(), spent }));
     let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
     let (mut counted, mut reply_chars, mut is_cut) = (None, 0, false);
     let replied = async {
@@ -156,7 +156,7 @@ async fn ask_model(
                 Delta::Text(text) => {
                     reply_chars += text.chars().count();
                     let text = reply.push(&text);
-                    pen.write(text, reply.new_markers());
+                    writer.write(text, reply.new_markers());
                 }
             }
         }
@@ -166,31 +166,31 @@ async fn ask_model(
     let outcome = tokio::select! {
         outcome = replied => outcome,
         () = question.stop.cancelled() => {
-            pen.draft.is_stopped = true;
+            writer.draft.is_stopped = true;
             Ok(())
         }
         () = tokio::time::sleep_until(question.deadline.into()) => Err(Error::Timeout),
     };
-    if outcome.is_ok() && !pen.draft.is_stopped {
+    if outcome.is_ok() && !writer.draft.is_stopped {
         let text = reply.finish();
-        pen.write(text, reply.new_markers());
+        writer.write(text, reply.new_markers());
     }
     // A model that could not be reached has cost nothing; one that is only silent has.
     let is_late = matches!(outcome, Err(Error::Timeout));
-    let was_reached = reply_chars > 0 || pen.draft.is_stopped || is_late;
+    let was_reached = reply_chars > 0 || writer.draft.is_stopped || is_late;
     let estimate = was_reached.then(|| Usage::estimate(prompt_chars, reply_chars));
-    pen.draft.usage = counted.or(estimate).unwrap_or_default() + question.condensing;
+    writer.draft.usage = counted.or(estimate).unwrap_or_default() + question.condensing;
     match outcome {
         _ if reply.is_refusal() => Ok(Outcome::Refused),
-        Ok(()) if pen.draft.is_stopped || !pen.draft.content.is_empty() => {
+        Ok(()) if writer.draft.is_stopped || !writer.draft.content.is_empty() => {
             if is_cut {
                 tracing::info!("the answer was cut at LLM_MAX_TOKENS");
             }
-            pen.draft.is_truncated = is_cut;
+            writer.draft.is_truncated = is_cut;
             Ok(Outcome::Written)
         }
         Ok(()) => Ok(Outcome::Away),
-        Err(err) if pen.draft.first_token_ms.is_some() => Err(err),
+        Err(err) if writer.draft.first_token_ms.is_some() => Err(err),
         Err(err) => {
             tracing::error!(cause = err.chain(), "the model is away: quoting passages");
             question.degraded.push("llm");
@@ -200,30 +200,30 @@ async fn ask_model(
 }
 
 /// Quotes the best passages.
-fn quote(app: &App, pen: &mut Pen<'_>) -> Option<Refusal> {
-    let Desk { citable, book, question } = pen.desk;
-    EXTRACTIVE.clone_into(&mut pen.draft.model);
-    pen.by_model = false;
+fn quote(app: &App, writer: &mut Writer<'_>) -> Option<Refusal> {
+    let Citations { citable, book, question } = writer.citations;
+    EXTRACTIVE.clone_into(&mut writer.draft.model);
+    writer.by_model = false;
     let mut reply = Reply::new(citable.len(), Allowed::from_env(app.env()));
     for paragraph in extract::paragraphs(question, citable, book) {
         let text = reply.push_quoted(paragraph);
-        pen.write(text, reply.new_markers());
+        writer.write(text, reply.new_markers());
     }
     let text = reply.finish();
-    pen.write(text, reply.new_markers());
-    pen.draft.content.is_empty().then_some(Refusal::NoHits)
+    writer.write(text, reply.new_markers());
+    writer.draft.content.is_empty().then_some(Refusal::NoHits)
 }
 
 /// Writes into the draft and to the reader at once.
-struct Pen<'a> {
+struct Writer<'a> {
     draft: &'a mut Draft,
-    desk: Desk<'a>,
+    citations: Citations<'a>,
     events: &'a Events,
     began: Instant,
     by_model: bool,
 }
 
-impl Pen<'_> {
+impl Writer<'_> {
     /// Writes `text`, in which these `markers` stand.
     fn write(&mut self, text: String, markers: &[Marker]) {
         if text.is_empty() {
@@ -234,7 +234,8 @@ impl Pen<'_> {
         self.draft.content.push_str(&text);
         self.draft.markers.extend(markers);
         let Draft { content, sources, .. } = &mut *self.draft;
-        let cite = |it: &Marker| self.desk.cite(*it, content, self.by_model, sources);
+        let cite =
+            |it: &Marker| self.citations.cite(*it, content, self.by_model, sources);
         let cited = markers.iter().map(cite).collect();
         self.events.send(Event::Text(Text { text, cited }));
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Error, Result,
     auth::Caller,
-    conversations::{Owner, Thread, store::Turn},
+    conversations::{Owner, Role, Thread, store::Turn},
 };
 
 /// Characters of a question.
@@ -135,13 +135,6 @@ struct Said {
     content: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Role {
-    User,
-    Assistant,
-}
-
 impl Body {
     /// The question, or what is wrong with it, by field.
     pub(super) fn into_ask(self, caller: &Caller) -> Result<Ask> {
@@ -195,10 +188,7 @@ fn history(said: Vec<Said>) -> Result<Vec<Turn>> {
             format!("holds at most {HISTORY_TURNS} turns and {HISTORY_CHARS} characters");
         return Err(Error::invalid("history", limits));
     }
-    let turn = |it: Said| Turn {
-        by_reader: matches!(it.role, Role::User),
-        text: it.content.replace('\0', ""),
-    };
+    let turn = |it: Said| Turn { role: it.role, text: it.content.replace('\0', "") };
     Ok(said.into_iter().map(turn).collect())
 }
 

@@ -11,14 +11,13 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 use super::{
-    Ask, Key, ask, start,
-    transcript::{self, By, Content},
+    Ask, Key, Started, ask, start,
+    transcript::{self, Content},
 };
 use crate::{
-    Error, Result,
+    App, Error, Result,
     auth::Caller,
     conversations::{Owner, Thread},
     http::{
@@ -121,7 +120,7 @@ impl Message {
         let Content(parts) = self.content.unwrap_or_default();
         let holds_more = parts.iter().any(|it| it.text.is_none());
         let text = parts.into_iter().filter_map(|it| it.text).collect();
-        transcript::Message { by: By::role(&self.role), text, holds_more }
+        transcript::Message { role: transcript::role(&self.role), text, holds_more }
     }
 }
 
@@ -140,6 +139,17 @@ fn counted(ask: Ask, headers: &HeaderMap) -> Ask {
     Ask { key: Some(key(Sha256::digest(same).into())), ..ask }
 }
 
+/// Starts an answer, in whichever form it will be told.
+async fn begin(
+    app: &'static App,
+    call: &Call,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Started> {
+    start(app, call, counted(body.into_ask(caller)?, headers)).await
+}
+
 async fn complete(
     app: Ctx,
     call: Call,
@@ -150,10 +160,8 @@ async fn complete(
     if body.stream == Some(true) {
         return stream_completion(app, call, Keyed(caller), headers, Json(body)).await;
     }
-    let ask = counted(body.into_ask(&caller)?, &headers);
-    let started = start(&app, &call, ask).await?;
-    let created = OffsetDateTime::now_utc().unix_timestamp();
-    let id = started.message_id;
+    let started = begin(&app, &call, &caller, &headers, body).await?;
+    let (id, created) = (started.message_id, started.asked_at.unix_timestamp());
     let answer = started.whole().await?;
     Ok(sse::named(id, Json(openai::completion(&answer, created)).into_response()))
 }
@@ -166,10 +174,8 @@ async fn stream_completion(
     Json(body): Json<Body>,
 ) -> Result<Response> {
     let with_usage = body.wants_usage();
-    let ask = counted(body.into_ask(&caller)?, &headers);
-    let started = start(&app, &call, ask).await?;
-    let id = started.message_id;
-    let created = OffsetDateTime::now_utc().unix_timestamp();
+    let started = begin(&app, &call, &caller, &headers, body).await?;
+    let (id, created) = (started.message_id, started.asked_at.unix_timestamp());
     let chunks = Chunks::new(id, created, with_usage);
     let opening = stream::iter([chunks.opening()]);
     // These clients stop an answer by closing its stream.

@@ -89,7 +89,6 @@ async fn wait_elsewhere(app: &App, exchange: &Exchange) {
         Ok(true) => {
             tracing::warn!(id = %exchange.id, "an exchange waits for `lectern replay`");
         }
-
         Ok(false) => {
             tracing::error!(id = %exchange.id, "an exchange is lost: no FALLBACK_STORAGE");
         }

@@ -9,6 +9,7 @@ use super::{question::Question, sources::Citable, stretch::Stretch};
 use crate::{
     Error, Result,
     config::Env,
+    conversations::Role,
     llm::Prompt,
     retrieval::{Hit, tokens::is_invisible},
 };
@@ -108,7 +109,10 @@ impl Marks {
     pub(super) fn earlier(&self, question: &Question) -> String {
         let mut text = String::new();
         for turn in &question.turns {
-            let who = if turn.by_reader { "Reader" } else { "Answer" };
+            let who = match turn.role {
+                Role::User => "Reader",
+                Role::Assistant => "Answer",
+            };
             writeln!(text, "{who}: {}", turn.text.trim()).ok();
         }
         if text.is_empty() { text } else { self.around("earlier", &text) }

@@ -13,8 +13,8 @@ use crate::{
     call::Call,
     config::Env,
     conversations::{
-        Exchange, Owner, Status, Thread, log, runs,
-        store::{self, Place, Turn},
+        Exchange, Owner, Role, Status, Thread, log, runs,
+        store::{self, QuestionRef, Turn},
     },
     db::Pool,
     llm::Usage,
@@ -135,8 +135,8 @@ impl Question {
             return Ok(());
         }
         let until = match &self.again {
-            Again::At(question) => Some(Place::Message(*question)),
-            Again::Called(name) | Again::Edited(name) => Some(Place::Called(name)),
+            Again::At(question) => Some(QuestionRef::Message(*question)),
+            Again::Called(name) | Again::Edited(name) => Some(QuestionRef::Called(name)),
             Again::Last | Again::No => None,
         };
         let memory = async {
@@ -233,7 +233,7 @@ impl Question {
             if !is_edited {
                 self.own_message_id = id;
             }
-            let asked = self.turns.iter().rposition(|it| it.by_reader);
+            let asked = self.turns.iter().rposition(|it| it.role == Role::User);
             self.turns.truncate(asked.unwrap_or_default());
         }
     }
@@ -284,7 +284,7 @@ impl Question {
         if let Some(text) = condense::condense(app, self).await? {
             return Ok((text, Vec::new()));
         }
-        let earlier = self.turns.iter().filter(|it| it.by_reader);
+        let earlier = self.turns.iter().filter(|it| it.role == Role::User);
         Ok((self.text.clone(), earlier.map(|it| it.text.clone()).collect()))
     }
 

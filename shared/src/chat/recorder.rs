@@ -15,7 +15,7 @@ use crate::{
     config::Env,
     conversations::{
         Exchange,
-        runs::{self, Batch, Lapsed, Pulse},
+        runs::{self, Batch, Heartbeat, Lapsed},
     },
     db::Pool,
     llm::Usage,
@@ -26,7 +26,7 @@ const GATHERED: Duration = Duration::from_millis(150);
 
 /// How long the log is silent at most: so often the lease is renewed, and so late, with one
 /// round trip, is a wish to stop heard.
-const PULSE: Duration = Duration::from_millis(400);
+const HEARTBEAT: Duration = Duration::from_millis(400);
 
 /// How long one round trip may take. Well under the lease.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -150,32 +150,32 @@ impl Recorder {
 
     /// Records the events of a run that is open, until the last one.
     async fn record(mut self) {
-        let mut notes = Notes::new();
-        while !notes.is_over {
-            let is_open = self.gather(&mut notes).await;
-            if !is_open && !notes.is_over {
+        let mut pending = Pending::new();
+        while !pending.is_over {
+            let is_open = self.gather(&mut pending).await;
+            if !is_open && !pending.is_over {
                 // Refused before there was anything to tell.
                 self.patiently(runs::discard(self.db, self.exchange.id)).await.ok();
                 return;
             }
-            if !self.write(&mut notes).await {
+            if !self.write(&mut pending).await {
                 return;
             }
         }
         self.tidy_up().await;
     }
 
-    /// Waits for events, and then for those that follow at once; at most until the next pulse
-    /// is due. `false` when nobody can send any more.
-    async fn gather(&mut self, notes: &mut Notes) -> bool {
-        let mut until = tokio::time::Instant::now() + PULSE;
-        while !notes.is_over {
+    /// Waits for events, and then for those that follow at once; at most until the next
+    /// heartbeat is due. `false` when nobody can send any more.
+    async fn gather(&mut self, pending: &mut Pending) -> bool {
+        let mut until = tokio::time::Instant::now() + HEARTBEAT;
+        while !pending.is_over {
             match tokio::time::timeout_at(until, self.events.recv()).await {
                 Ok(Some(event)) => {
-                    if notes.batch.events.is_empty() {
+                    if pending.batch.events.is_empty() {
                         until = until.min(tokio::time::Instant::now() + GATHERED);
                     }
-                    notes.take(&event);
+                    pending.take(&event);
                 }
                 Ok(None) => return false,
                 Err(_) => break,
@@ -186,19 +186,19 @@ impl Recorder {
 
     /// Writes what was gathered; `false` when the run is no longer ours. A batch that may have
     /// been written stays as it is until we know: nothing may be added to it any more.
-    async fn write(&self, notes: &mut Notes) -> bool {
-        let (id, batch, known) = (self.exchange.id, &notes.batch, notes.known());
+    async fn write(&self, pending: &mut Pending) -> bool {
+        let (id, batch, known) = (self.exchange.id, &pending.batch, pending.known());
         let since = Instant::now();
         loop {
-            let appended = runs::append(self.db, id, batch, &known, notes.is_over);
+            let appended = runs::append(self.db, id, batch, &known, pending.is_over);
             match self.patiently(appended).await {
-                Ok(Pulse::Over) => return false,
-                Ok(Pulse::Stopping) => self.stop.cancel(),
-                Ok(Pulse::Going) => {}
+                Ok(Heartbeat::Over) => return false,
+                Ok(Heartbeat::Stopping) => self.stop.cancel(),
+                Ok(Heartbeat::Going) => {}
                 Err(err) => {
                     tracing::warn!(cause = err.chain(), "the run log is behind");
                     // While the answer is made nobody waits for us.
-                    let is_waited_for = notes.is_over || self.events.is_closed();
+                    let is_waited_for = pending.is_over || self.events.is_closed();
                     if is_waited_for && since.elapsed() > OUTAGE
                         || Instant::now() > self.deadline
                     {
@@ -208,7 +208,7 @@ impl Recorder {
                     continue;
                 }
             }
-            notes.written();
+            pending.written();
             return true;
         }
     }
@@ -237,7 +237,7 @@ impl Recorder {
 
 /// What is to be written next.
 #[derive(Default)]
-struct Notes {
+struct Pending {
     batch: Batch,
     /// Numbers of the sources that were told.
     told: Vec<usize>,
@@ -248,7 +248,7 @@ struct Notes {
     is_over: bool,
 }
 
-impl Notes {
+impl Pending {
     fn new() -> Self {
         Self { batch: Batch { first: 1, ..Batch::default() }, ..Self::default() }
     }

@@ -39,7 +39,7 @@ async fn follow(
     let told = match headers.get(LAST_EVENT_ID) {
         None => 0,
         Some(value) => {
-            Place::read(value.to_str().unwrap_or_default())
+            EventId::read(value.to_str().unwrap_or_default())
                 .filter(|it| it.run.is_none_or(|run| run == id))
                 .ok_or_else(|| {
                     Error::invalid(
@@ -77,14 +77,14 @@ pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// How far a client has read: `<message_id>:<n>`, or `<n>` alone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct EventId {
     /// The answer, if the client named it.
     pub run: Option<Uuid>,
     /// The number of the last event that it has.
     pub told: usize,
 }
 
-impl Place {
+impl EventId {
     pub(super) fn read(text: &str) -> Option<Self> {
         let (run, told) = match text.split_once(':') {
             Some((run, told)) => (Some(Uuid::try_parse(run).ok()?), told),
@@ -100,9 +100,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_number_with_or_without_its_answer() {
+    fn an_event_id_is_a_number_with_or_without_its_answer() {
         let id = Uuid::from_u128(7);
-        let read = |text: &str| Place::read(text).map(|it| (it.run, it.told));
+        let read = |text: &str| EventId::read(text).map(|it| (it.run, it.told));
         assert_eq!(read("12"), Some((None, 12)));
         assert_eq!(read(&format!("{id}:3")), Some((Some(id), 3)));
         for text in ["", "x", "-1", ":", "x:1", "99999999999", &format!("{id}:")] {

@@ -109,13 +109,13 @@ fn with_fragment(url: String, quote: Option<&Quote>) -> String {
 }
 
 /// What an answer may cite, and what its question was.
-pub(super) struct Desk<'a> {
+pub(super) struct Citations<'a> {
     pub citable: &'a [Citable],
     pub book: &'a Book,
     pub question: &'a str,
 }
 
-impl Desk<'_> {
+impl Citations<'_> {
     /// What the marker at the end of `content` cites. Among those `cited`, by number, it is
     /// settled where its number first stands, so that a reader who sees a source then sees the
     /// same one later. It is quoted for the sentence before it, or for the question where we

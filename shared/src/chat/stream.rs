@@ -7,7 +7,7 @@ use super::{
     Started,
     ask::Body,
     resume,
-    run::{self, LAST_EVENT_ID, Place},
+    run::{self, EventId, LAST_EVENT_ID},
     start,
 };
 use crate::{
@@ -34,7 +34,7 @@ async fn stream_answer(
 ) -> Result<Response> {
     let ask = body.into_ask(&caller)?;
     // A client that lost its connection and sends its question again means the same answer.
-    if let Some(Place { run: Some(run), told }) = place(&headers) {
+    if let Some(EventId { run: Some(run), told }) = last_event_id(&headers) {
         match resume(&app, &call, &ask.owner, run, told).await {
             Err(Error::NotFound(_)) => {}
             resumed => return resumed.map(spelt),
@@ -43,8 +43,8 @@ async fn stream_answer(
     start(&app, &call, ask).await.map(spelt)
 }
 
-fn place(headers: &HeaderMap) -> Option<Place> {
-    Place::read(headers.get(LAST_EVENT_ID)?.to_str().ok()?)
+fn last_event_id(headers: &HeaderMap) -> Option<EventId> {
+    EventId::read(headers.get(LAST_EVENT_ID)?.to_str().ok()?)
 }
 
 /// The answer's events, with ids by which a client finds its way back to them. The last one has

@@ -9,34 +9,21 @@ use serde::{
 };
 
 use super::ask::{HISTORY_CHARS, HISTORY_TURNS, QUESTION, check};
-use crate::{Error, Result, conversations::store::Turn};
+use crate::{
+    Error, Result,
+    conversations::{Role, store::Turn},
+};
 
-/// Who said it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    /// The reader.
-    Reader,
-    /// We, as the client says.
-    Us,
-    /// A system's, a developer's or a tool's words. They come from the client, and so count for
-    /// nothing.
-    Other,
-}
-
-impl By {
-    /// The vendors' word for it.
-    pub(super) fn role(role: &str) -> Self {
-        match role {
-            "user" => Self::Reader,
-            "assistant" | "model" => Self::Us,
-            _ => Self::Other,
-        }
-    }
+/// Who said it, by the vendors' word for it. A system's, a developer's or a tool's words are
+/// nobody's: they come from the client, and so count for nothing.
+pub(super) fn role(name: &str) -> Option<Role> {
+    if name == "model" { Some(Role::Assistant) } else { Role::named(name) }
 }
 
 /// One message.
 pub(super) struct Message {
-    pub by: By,
+    /// See [`role`].
+    pub role: Option<Role>,
     /// Its text.
     pub text: String,
     /// Whether it holds anything that is no text, such as an image.
@@ -83,7 +70,7 @@ impl<'de> Visitor<'de> for Whole {
 /// The question, and the earlier turns: as many of the newest as a guest may send. `field` is
 /// where the messages stand in the body.
 pub(super) fn read(field: &str, messages: Vec<Message>) -> Result<(String, Vec<Turn>)> {
-    let Some(last) = messages.iter().rposition(|it| it.by == By::Reader) else {
+    let Some(last) = messages.iter().rposition(|it| it.role == Some(Role::User)) else {
         return Err(Error::invalid(field, "must hold a message of the role user"));
     };
     let mut earlier = messages;
@@ -100,11 +87,11 @@ pub(super) fn read(field: &str, messages: Vec<Message>) -> Result<(String, Vec<T
 /// As many of the newest messages as a guest may send, oldest first.
 pub(super) fn newest(messages: Vec<Message>) -> Vec<Turn> {
     let mut room = HISTORY_CHARS;
-    let said = messages.into_iter().rev().filter(|it| it.by != By::Other);
-    let fitting = said.filter(|it| !it.text.trim().is_empty()).take(HISTORY_TURNS);
-    let fitting = fitting.map_while(|it| {
-        room = room.checked_sub(it.text.chars().count())?;
-        Some(Turn { by_reader: it.by == By::Reader, text: it.text.replace('\0', "") })
+    let said = messages.into_iter().rev().filter_map(|it| Some((it.role?, it.text)));
+    let fitting = said.filter(|(_, text)| !text.trim().is_empty()).take(HISTORY_TURNS);
+    let fitting = fitting.map_while(|(role, text)| {
+        room = room.checked_sub(text.chars().count())?;
+        Some(Turn { role, text: text.replace('\0', "") })
     });
     let mut turns: Vec<Turn> = fitting.collect();
     turns.reverse();
@@ -117,12 +104,12 @@ mod tests {
 
     use super::*;
 
-    fn message(role: &str, text: &str) -> Message {
-        Message { by: By::role(role), text: text.to_owned(), holds_more: false }
+    fn message(name: &str, text: &str) -> Message {
+        Message { role: role(name), text: text.to_owned(), holds_more: false }
     }
 
-    fn turn(by_reader: bool, text: &str) -> Turn {
-        Turn { by_reader, text: text.to_owned() }
+    fn turn(role: Role, text: &str) -> Turn {
+        Turn { role, text: text.to_owned() }
     }
 
     #[test]
@@ -138,7 +125,7 @@ mod tests {
         ];
         let (question, history) = read("messages", said).unwrap();
         assert_eq!(question, "Three?");
-        assert_eq!(history, [turn(true, "One?"), turn(false, "Two.")]);
+        assert_eq!(history, [turn(Role::User, "One?"), turn(Role::Assistant, "Two.")]);
     }
 
     #[test]

@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{
     Again, Ask, Event, Key, Started, resume, run, start,
-    transcript::{self, By, Content, Part},
+    transcript::{self, Content, Part},
 };
 use crate::{
     Error, Result,
     auth::Caller,
-    conversations::{Owner, Thread, runs, store},
+    conversations::{Owner, Role, Thread, runs, store},
     http::{
         Call, Ctx, Route,
         extract::{self, Json, Named, Params, Who},
@@ -34,7 +34,7 @@ use crate::{
 /// The longest id of a client's chat, in characters.
 const CHAT_ID_CHARS: usize = 128;
 
-/// `POST /api/chat` and `POST /chat`.
+/// `POST /api/chat`, `GET /api/chat/{id}/stream`, `POST /api/chat/{id}/stop` and `POST /chat`.
 pub fn route() -> Route {
     Route::new()
         .route("/api/chat", post(parts))
@@ -79,7 +79,8 @@ impl Body {
             (None, None) => return Err(Error::invalid("messages", "must be sent")),
         };
         // What the client calls its question, by which it means it later.
-        let asked = messages.iter().rfind(|it| it.role == "user");
+        let asked =
+            messages.iter().rfind(|it| transcript::role(&it.role) == Some(Role::User));
         let name =
             asked.and_then(|it| it.id.clone()).filter(|it| it.len() <= CHAT_ID_CHARS);
         let messages = messages.into_iter().map(Message::read).collect();
@@ -135,7 +136,7 @@ impl Message {
                 _ => {}
             }
         }
-        transcript::Message { by: By::role(&self.role), text, holds_more }
+        transcript::Message { role: transcript::role(&self.role), text, holds_more }
     }
 }
 
@@ -226,8 +227,8 @@ async fn going(
     chat: Option<&str>,
 ) -> Result<Option<Uuid>> {
     let Some(chat) = chat else { return Ok(None) };
+    let db = app.db().await?;
     let found = async {
-        let db = app.db().await?;
         let going = runs::going(db, owner, chat).await?;
         if going.is_none() {
             store::recall(db, owner, &Thread::Called(chat.to_owned()), None, 0).await?;

@@ -10,8 +10,8 @@ use time::{OffsetDateTime, serde::rfc3339};
 use uuid::Uuid;
 
 use super::{
-    Owner,
-    history::{self, Conversation, Wanted},
+    Owner, Role,
+    history::{self, Conversation, ListQuery},
     list::MAX_LIMIT,
     own::{self, Opened},
     rename, title,
@@ -80,9 +80,8 @@ async fn chats(
     params: Params,
 ) -> Result<Json<Vec<Chat>>> {
     let owner = own::owner(&caller, &params, None)?;
-    let wanted = Wanted { limit: MAX_LIMIT, after: None, search: String::new() };
-    let page = async { history::list(app.db().await?, &owner, &wanted).await };
-    let page = call.within(page).await?;
+    let (db, all) = (app.db().await?, ListQuery::newest(MAX_LIMIT));
+    let page = call.within(history::list(db, &owner, &all)).await?;
     Ok(Json(page.data.into_iter().map(|it| Chat::new(&owner, it)).collect()))
 }
 
@@ -103,8 +102,8 @@ async fn create_chat(
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
     let title = title::optional(body.title.as_deref())?;
-    let made = async { history::create(app.db().await?, &owner, &title, None).await };
-    let made = call.within(made).await?;
+    let db = app.db().await?;
+    let made = call.within(history::create(db, &owner, &title, None)).await?;
     Ok((StatusCode::CREATED, Json(Chat::new(&owner, made))))
 }
 
@@ -113,7 +112,7 @@ async fn create_chat(
 struct ChatMessage {
     #[serde(rename = "messageId")]
     id: Uuid,
-    role: String,
+    role: Role,
     content: String,
     #[serde(with = "rfc3339")]
     timestamp: OffsetDateTime,
@@ -145,9 +144,10 @@ async fn rename_chat(
 ) -> Result<Json<Chat>> {
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
     let title = title::given(&body.title)?;
-    let id = own::known(id)?;
-    let renamed = async { history::rename(app.db().await?, &owner, id, &title).await };
-    Ok(Json(Chat::new(&owner, call.within(renamed).await?)))
+    let id = own::or_not_found(id)?;
+    let db = app.db().await?;
+    let renamed = call.within(history::rename(db, &owner, id, &title)).await?;
+    Ok(Json(Chat::new(&owner, renamed)))
 }
 
 /// `DELETE /api/chats/{id}`.
@@ -159,9 +159,9 @@ async fn delete_chat(
     Ids([id]): Ids<1>,
 ) -> Result<Json<Value>> {
     let owner = own::owner(&caller, &params, None)?;
-    let id = own::known(id)?;
-    let gone = async { history::remove(app.db().await?, &owner, id).await };
-    call.within(gone).await?;
+    let id = own::or_not_found(id)?;
+    let db = app.db().await?;
+    call.within(history::remove(db, &owner, id)).await?;
     Ok(Json(json!({ "message": "Chat deleted successfully" })))
 }
 
@@ -185,7 +185,7 @@ struct AuditedConversation {
 #[derive(Serialize)]
 struct AuditedMessage {
     id: Uuid,
-    role: String,
+    role: Role,
     content: Value,
     #[serde(with = "rfc3339")]
     created_at: OffsetDateTime,

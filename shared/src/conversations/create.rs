@@ -43,9 +43,8 @@ async fn create(
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
     let title = title::optional(body.title.as_deref())?;
     let client_id = body.client_id.as_deref().map(client_id).transpose()?;
-    let made =
-        async { history::create(app.db().await?, &owner, &title, client_id).await };
-    let made = call.within(made).await?;
+    let db = app.db().await?;
+    let made = call.within(history::create(db, &owner, &title, client_id)).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 

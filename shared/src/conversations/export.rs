@@ -11,7 +11,8 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    history::{Message, Whole},
+    Role,
+    history::{FullConversation, Message},
     own::Opened,
 };
 use crate::{
@@ -55,7 +56,7 @@ const NAME_CHARS: usize = 60;
 /// `what-is-a-move-2026-01-31.md`: the title's ASCII letters and digits, and the day that the
 /// conversation began. Nothing in it means anything to a shell, a path or a header, and the
 /// day keeps it from being a name that some system reserves (`con`, `nul`).
-fn file_name(whole: &Whole, ending: &str) -> String {
+fn file_name(whole: &FullConversation, ending: &str) -> String {
     let mut name = String::new();
     for c in whole.conversation.title.chars().take(NAME_CHARS) {
         if c.is_ascii_alphanumeric() {
@@ -71,7 +72,7 @@ fn file_name(whole: &Whole, ending: &str) -> String {
 
 /// A file in which nothing that was said can pass for another part of it: texts stand in block
 /// quotes.
-fn markdown(whole: &Whole) -> String {
+fn markdown(whole: &FullConversation) -> String {
     let title = whole.conversation.title.as_str();
     let title = if title.is_empty() { "Conversation" } else { title };
     let mut text = format!("# {}\n", plain(title));
@@ -82,7 +83,7 @@ fn markdown(whole: &Whole) -> String {
 }
 
 fn section(text: &mut String, message: &Message) {
-    let who = if message.role == "user" { "Reader" } else { "Lectern" };
+    let who = if message.role == Role::User { "Reader" } else { "Lectern" };
     let cut = match message.status.as_str() {
         "complete" => String::new(),
         status => format!(" ({status})"),
@@ -118,7 +119,7 @@ mod tests {
 
     use super::{super::history::Conversation, *};
 
-    fn whole(title: &str) -> Whole {
+    fn whole(title: &str) -> FullConversation {
         let at = datetime!(2026-01-31 10:00:00.25 UTC);
         let conversation = Conversation {
             id: Uuid::nil(),
@@ -128,7 +129,7 @@ mod tests {
             message_count: 0,
             is_untitled: false,
         };
-        Whole { conversation, messages: Vec::new() }
+        FullConversation { conversation, messages: Vec::new() }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::{http::StatusCode, routing::post};
 use serde::Deserialize;
 
 use super::{
-    history::{self, Feedback, Kind},
+    history::{self, Feedback, FeedbackKind},
     own,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub fn route() -> Route {
 struct Body {
     /// `null` takes it back; leaving it out does not.
     #[serde(deserialize_with = "Option::deserialize")]
-    kind: Option<Kind>,
+    kind: Option<FeedbackKind>,
     reason: Option<String>,
     user_id: Option<String>,
 }
@@ -46,10 +46,9 @@ async fn feedback(
     let given = body.kind.map(|kind| Feedback { kind, reason });
     let message = Error::NotFound("message");
     let Some((id, message_id)) = id.zip(message_id) else { return Err(message) };
-    let put = async {
-        history::put_feedback(app.db().await?, &owner, id, &[message_id], given.as_ref())
-            .await
-    };
+    let db = app.db().await?;
+    let messages = [message_id];
+    let put = history::put_feedback(db, &owner, id, &messages, given.as_ref());
     call.within(put).await?;
     Ok(StatusCode::NO_CONTENT)
 }

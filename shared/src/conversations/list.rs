@@ -4,7 +4,7 @@ use axum::routing::get;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    history::{self, After, Page, Wanted},
+    history::{self, After, ListQuery, Page},
     own,
 };
 use crate::{
@@ -36,13 +36,13 @@ async fn list(
     params: Params,
 ) -> Result<Json<Page>> {
     let owner = own::owner(&caller, &params, None)?;
-    let wanted = wanted(&params)?;
-    let page = async { history::list(app.db().await?, &owner, &wanted).await };
-    call.within(page).await.map(Json)
+    let query = query(&params)?;
+    let db = app.db().await?;
+    call.within(history::list(db, &owner, &query)).await.map(Json)
 }
 
 /// `limit`, `after` with `at`, and `q`.
-fn wanted(params: &Params) -> Result<Wanted> {
+fn query(params: &Params) -> Result<ListQuery> {
     let limit = params.of(&["limit"]).map_or(Ok(USUAL_LIMIT), str::parse);
     let Some(limit) = limit.ok().filter(|it| (1..=MAX_LIMIT).contains(it)) else {
         return Err(Error::invalid("limit", format!("must be 1 to {MAX_LIMIT}")));
@@ -54,7 +54,7 @@ fn wanted(params: &Params) -> Result<Wanted> {
         None => None,
     };
     let after = match params.of(&["after"]) {
-        Some(text) => Some(After { id: own::known(text.parse().ok())?, at }),
+        Some(text) => Some(After { id: own::or_not_found(text.parse().ok())?, at }),
         None => None,
     };
     let search = params.of(&["q"]).unwrap_or_default();
@@ -64,5 +64,5 @@ fn wanted(params: &Params) -> Result<Wanted> {
             format!("must be at most {MAX_SEARCH_CHARS} characters, and none U+0000"),
         ));
     }
-    Ok(Wanted { limit, after, search: search.to_owned() })
+    Ok(ListQuery { limit, after, search: search.to_owned() })
 }

@@ -50,6 +50,27 @@ impl From<Option<Uuid>> for Thread {
     }
 }
 
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The reader.
+    User,
+    /// We.
+    Assistant,
+}
+
+impl Role {
+    /// The role of this name, as `messages.role` has it, and as clients do.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "user" => Some(Self::User),
+            "assistant" => Some(Self::Assistant),
+            _ => None,
+        }
+    }
+}
+
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{
     Owner, aliases, create, export, feedback,
-    history::{self, Whole},
+    history::{self, FullConversation},
     list, read, remove, rename,
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(super) struct Opened {
     /// Whose it is.
     pub owner: Owner,
     /// What there is.
-    pub whole: Whole,
+    pub whole: FullConversation,
 }
 
 impl FromRequestParts<&'static App> for Opened {
@@ -65,14 +65,14 @@ impl FromRequestParts<&'static App> for Opened {
         let params = Params::from_request_parts(parts, app).await?;
         let Ids([id]) = Ids::from_request_parts(parts, app).await?;
         let owner = owner(&caller, &params, None)?;
-        let id = known(id)?;
-        let whole = async { history::read(app.db().await?, &owner, id).await };
-        let whole = call.within(whole).await?;
+        let id = or_not_found(id)?;
+        let db = app.db().await?;
+        let whole = call.within(history::read(db, &owner, id)).await?;
         Ok(Self { owner, whole })
     }
 }
 
 /// The same answer for what is not there and for what is somebody else's.
-pub(super) fn known<T>(id: Option<T>) -> Result<T> {
+pub(super) fn or_not_found<T>(id: Option<T>) -> Result<T> {
     id.ok_or(Error::NotFound("conversation"))
 }

@@ -2,7 +2,7 @@
 
 use axum::routing::get;
 
-use super::{history::Whole, own::Opened};
+use super::{history::FullConversation, own::Opened};
 use crate::http::{Route, extract::Json};
 
 /// `GET /api/v1/conversations/{id}`, by its older name also `GET /conversations/{id}`.
@@ -12,6 +12,6 @@ pub fn route() -> Route {
         .route("/conversations/{id}", get(read))
 }
 
-async fn read(Opened { whole, .. }: Opened) -> Json<Whole> {
+async fn read(Opened { whole, .. }: Opened) -> Json<FullConversation> {
     Json(whole)
 }

@@ -26,8 +26,8 @@ async fn remove(
     Ids([id]): Ids<1>,
 ) -> Result<StatusCode> {
     let owner = own::owner(&caller, &params, None)?;
-    let id = own::known(id)?;
-    let gone = async { history::remove(app.db().await?, &owner, id).await };
-    call.within(gone).await?;
+    let id = own::or_not_found(id)?;
+    let db = app.db().await?;
+    call.within(history::remove(db, &owner, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -36,7 +36,7 @@ async fn rename(
 ) -> Result<Json<Conversation>> {
     let owner = own::owner(&caller, &params, body.user_id.as_deref())?;
     let title = title::given(&body.title)?;
-    let id = own::known(id)?;
-    let renamed = async { history::rename(app.db().await?, &owner, id, &title).await };
-    call.within(renamed).await.map(Json)
+    let id = own::or_not_found(id)?;
+    let db = app.db().await?;
+    call.within(history::rename(db, &owner, id, &title)).await.map(Json)
 }

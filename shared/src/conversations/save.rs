@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The longest question and the longest answer, in characters each.
-pub const MAX_TEXT_CHARS: usize = 10_000;
+const MAX_TEXT_CHARS: usize = 10_000;
 
 /// `POST /api/v1/conversations/internal-save`.
 pub fn route() -> Route {
@@ -131,8 +131,8 @@ fn note(outcome: Result<()>) {
 
 /// A conversation that was named must exist and be the owner's: `save` alone would make it.
 async fn store_in(db: &Pool, exchange: &Exchange, given: Option<Uuid>) -> Result<()> {
-    if given.is_some() {
-        store::memory(db, &exchange.owner, given, 0).await?;
+    if let Some(id) = given {
+        store::exists(db, &exchange.owner, id).await?;
     }
     store::save(db, exchange, None).await?;
     Ok(())

@@ -10,7 +10,7 @@ use shared::{
     App,
     chat::{self, Ask, Event},
     config::Env,
-    conversations::{Owner, store},
+    conversations::{Owner, store::Turn},
     http::{Call, Tasks},
 };
 use uuid::Uuid;
@@ -152,16 +152,14 @@ impl Reader {
     }
 }
 
-fn history(question: &Question) -> Vec<store::Turn> {
+fn history(question: &Question) -> Vec<Turn> {
     let mut chars = 0;
     let newest = question.history.iter().rev().take(HISTORY_TURNS);
     let fitting = newest.take_while(|it| {
         chars += it.text.chars().count();
         chars <= HISTORY_CHARS
     });
-    let mut turns: Vec<_> = fitting
-        .map(|it| store::Turn { by_reader: it.by_reader, text: it.text.clone() })
-        .collect();
+    let mut turns: Vec<_> = fitting.cloned().collect();
     turns.reverse();
     turns
 }

@@ -8,6 +8,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::conversations::{Role, store::Turn};
 
 use crate::Outcome;
 
@@ -30,13 +31,6 @@ pub(super) struct Question {
     pub line: usize,
 }
 
-/// An earlier turn.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Turn {
-    pub by_reader: bool,
-    pub text: String,
-}
-
 /// What a line of our own may say. Sets of others say more, and are read as they are.
 const KEYS: [&str; 7] =
     ["id", "text", "question", "relevant", "history", "answerable", "draft"];
@@ -48,13 +42,6 @@ pub(super) struct Questions {
     pub all: Vec<Question>,
     /// The names of documents, when a folder gives them; a run names pages so.
     pub documents: Option<HashSet<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Role {
-    User,
-    Assistant,
 }
 
 #[derive(Deserialize)]
@@ -174,11 +161,10 @@ fn history(value: &Value) -> Result<Vec<Turn>, String> {
         _ => return Err("history: must be a list".to_owned()),
     };
     let turn = |it: &Value| match it {
-        Value::String(text) => Some(Turn { by_reader: true, text: text.clone() }),
+        Value::String(text) => Some(Turn { role: Role::User, text: text.clone() }),
         it => {
             let said = Said::deserialize(it).ok()?;
-            let by_reader = matches!(said.role, Role::User);
-            Some(Turn { by_reader, text: said.text.or(said.content)? })
+            Some(Turn { role: said.role, text: said.text.or(said.content)? })
         }
     };
     let turns: Option<Vec<_>> = said.iter().map(turn).collect();
@@ -254,8 +240,8 @@ mod tests {
         assert_eq!((all[0].id.as_str(), all[0].text.as_str()), ("line-1", "What moves?"));
         assert!(all[0].is_draft && all[0].relevant.contains_key("a.md#x"));
         assert_eq!((all[1].id.as_str(), all[1].answerable), ("7", Some(false)));
-        let by_reader: Vec<_> = all[1].history.iter().map(|it| it.by_reader).collect();
-        assert_eq!(by_reader, [true, false]);
+        let roles: Vec<_> = all[1].history.iter().map(|it| it.role).collect();
+        assert_eq!(roles, [Role::User, Role::Assistant]);
     }
 
     #[test]

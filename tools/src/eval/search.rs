@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shared::retrieval::{Book, Found, Hit, Mode, Query};
+use shared::{
+    conversations::Role,
+    retrieval::{Book, Found, Hit, Mode, Query},
+};
 
 use super::{
     labels::Wanted,
@@ -110,7 +113,7 @@ pub(super) async fn search(
     rankings: &[Mode],
     top_k: usize,
 ) -> Outcome<Searched> {
-    let earlier = question.history.iter().filter(|it| it.by_reader);
+    let earlier = question.history.iter().filter(|it| it.role == Role::User);
     let mut query = Query {
         text: question.text.clone(),
         history: earlier.map(|it| it.text.clone()).collect(),

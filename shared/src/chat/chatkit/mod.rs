@@ -17,13 +17,15 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use self::requests::{Input, Message, Request, Wanted, known};
+use self::requests::{Input, Message, Request, Wanted, parse_id};
 use super::{Again, Ask, Event, Key, Marker, Source, Started, start};
 use crate::{
     App, Error, Result,
     conversations::{
-        Owner, Thread,
-        history::{self, Conversation, Feedback, Kind, Whole},
+        Owner, Role, Thread,
+        history::{
+            self, Conversation, Feedback, FeedbackKind, FullConversation, ListQuery,
+        },
         list, own, runs, title,
     },
     http::{
@@ -90,7 +92,7 @@ impl Reader {
     }
 
     async fn add(self, thread_id: &str, input: Input) -> Result<Response> {
-        let thread = known(thread_id, "conversation")?;
+        let thread = parse_id(thread_id, "conversation")?;
         let ask = self.asking(Some(thread), input.read()?);
         self.ask(ask, true).await
     }
@@ -113,10 +115,10 @@ impl Reader {
     /// Asks a question of the thread once more. The old answer, and all that follows it, goes
     /// when the new one is kept: a retry that fails loses nothing.
     async fn retry(self, thread_id: &str, item_id: &str) -> Result<Response> {
-        let whole = self.whole(known(thread_id, "conversation")?).await?;
-        let item = known(item_id, "message")?;
+        let whole = self.whole(parse_id(thread_id, "conversation")?).await?;
+        let item = parse_id(item_id, "message")?;
         let mut messages = whole.messages.into_iter();
-        let asked = messages.find(|it| it.id == item && it.role == "user");
+        let asked = messages.find(|it| it.id == item && it.role == Role::User);
         let asked = asked.ok_or(Error::NotFound("message"))?;
         let ask = Ask {
             selection: asked.written.as_ref().and_then(requests::quoted),
@@ -200,9 +202,8 @@ impl Reader {
         if !started.is_joined {
             return Ok(started);
         }
-        let given_up =
-            async { runs::give_up(self.app.db().await?, started.message_id).await };
-        if !self.call.within(given_up).await? {
+        let db = self.app.db().await?;
+        if !self.call.within(runs::give_up(db, started.message_id)).await? {
             return Ok(started);
         }
         let again = Ask {
@@ -214,32 +215,28 @@ impl Reader {
         start(self.app, &self.call, again).await
     }
 
-    async fn whole(&self, id: Uuid) -> Result<Whole> {
-        let whole = async { history::read(self.app.db().await?, &self.owner, id).await };
-        self.call.within(whole).await
+    async fn whole(&self, id: Uuid) -> Result<FullConversation> {
+        let db = self.app.db().await?;
+        self.call.within(history::read(db, &self.owner, id)).await
     }
 
     async fn thread(&self, thread_id: &str) -> Result<Value> {
-        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let whole = self.whole(parse_id(thread_id, "conversation")?).await?;
         let (items, has_more) = Wanted::first().of(items(&whole))?;
         Ok(spelt(&whole.conversation, &Page::new(items, has_more)))
     }
 
     async fn items(&self, thread_id: &str, wanted: &Wanted) -> Result<Value> {
-        let whole = self.whole(known(thread_id, "conversation")?).await?;
+        let whole = self.whole(parse_id(thread_id, "conversation")?).await?;
         let (items, has_more) = wanted.of(items(&whole))?;
         Ok(json!(Page::new(items, has_more)))
     }
 
     /// No reader has more threads than a page of ours holds.
     async fn threads(&self, wanted: &Wanted) -> Result<Value> {
-        let all = history::Wanted {
-            limit: list::MAX_LIMIT,
-            after: None,
-            search: String::new(),
-        };
-        let all = async { history::list(self.app.db().await?, &self.owner, &all).await };
-        let newest_first = self.call.within(all).await?.data;
+        let (db, all) = (self.app.db().await?, ListQuery::newest(list::MAX_LIMIT));
+        let listed = self.call.within(history::list(db, &self.owner, &all)).await?;
+        let newest_first = listed.data;
         let threads =
             newest_first.iter().rev().map(|it| spelt(it, &Page::default())).collect();
         let (threads, has_more) = wanted.of(threads)?;
@@ -248,19 +245,17 @@ impl Reader {
 
     async fn rename(&self, thread_id: &str, title: &str) -> Result<Value> {
         let title = title::given(title)?;
-        let id = known(thread_id, "conversation")?;
-        let renamed = async {
-            history::rename(self.app.db().await?, &self.owner, id, &title).await
-        };
+        let id = parse_id(thread_id, "conversation")?;
+        let db = self.app.db().await?;
+        let renamed = history::rename(db, &self.owner, id, &title);
         Ok(spelt(&self.call.within(renamed).await?, &Page::default()))
     }
 
     /// What is not there is deleted; what is somebody else's is not there.
     async fn delete(&self, thread_id: &str) -> Result<Value> {
-        let id = known(thread_id, "conversation");
-        let gone =
-            async { history::remove(self.app.db().await?, &self.owner, id?).await };
-        match self.call.within(gone).await {
+        let db = self.app.db().await?;
+        let Ok(id) = parse_id(thread_id, "conversation") else { return Ok(json!({})) };
+        match self.call.within(history::remove(db, &self.owner, id)).await {
             Ok(()) | Err(Error::NotFound(_)) => Ok(json!({})),
             Err(err) => Err(err),
         }
@@ -270,19 +265,17 @@ impl Reader {
         &self,
         thread_id: &str,
         items: &[String],
-        kind: Kind,
+        kind: FeedbackKind,
     ) -> Result<Value> {
-        let id = known(thread_id, "conversation")?;
+        let id = parse_id(thread_id, "conversation")?;
         if items.is_empty() {
             return Ok(json!({}));
         }
         let items: Vec<Uuid> =
-            items.iter().map(|it| known(it, "message")).collect::<Result<_>>()?;
+            items.iter().map(|it| parse_id(it, "message")).collect::<Result<_>>()?;
         let given = Feedback { kind, reason: None };
-        let put = async {
-            let db = self.app.db().await?;
-            history::put_feedback(db, &self.owner, id, &items, Some(&given)).await
-        };
+        let db = self.app.db().await?;
+        let put = history::put_feedback(db, &self.owner, id, &items, Some(&given));
         self.call.within(put).await?;
         Ok(json!({}))
     }
@@ -294,11 +287,11 @@ fn spelt(it: &Conversation, items: &Page) -> Value {
 }
 
 /// The oldest first. Of an answer that was stopped before its first word nothing is shown.
-fn items(whole: &Whole) -> Vec<Value> {
+fn items(whole: &FullConversation) -> Vec<Value> {
     let thread = whole.conversation.id;
     let items = whole.messages.iter().filter_map(|it| {
         let (id, said_at, text) = (it.id, it.created_at, &it.content);
-        if it.role == "user" {
+        if it.role == Role::User {
             return Some(chatkit::question(
                 thread,
                 id,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::ask::{QUESTION, SELECTION, check};
-use crate::{Error, Result, conversations::history::Kind};
+use crate::{Error, Result, conversations::history::FeedbackKind};
 
 /// What our page is asked for. Members that we do not know are ignored, as ChatKit's own
 /// server does.
@@ -33,7 +33,7 @@ pub(super) enum Request {
         wanted: Wanted,
     },
     #[serde(rename = "items.feedback")]
-    Feedback { thread_id: String, item_ids: Vec<String>, kind: Kind },
+    Feedback { thread_id: String, item_ids: Vec<String>, kind: FeedbackKind },
     #[serde(rename = "attachments.create", alias = "attachments.delete")]
     Attachments(IgnoredAny),
     #[serde(
@@ -188,7 +188,7 @@ impl Wanted {
 }
 
 /// An id of ours: any other text names nothing.
-pub(super) fn known(id: &str, thing: &'static str) -> Result<Uuid> {
+pub(super) fn parse_id(id: &str, thing: &'static str) -> Result<Uuid> {
     Uuid::try_parse(id).map_err(|_| Error::NotFound(thing))
 }
 

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 pub use self::{
     change::{create, put_feedback, remove, rename},
-    read::{After, Page, Wanted, first_title, list, read},
+    read::{After, ListQuery, Page, first_title, list, read},
 };
-use super::{Exchange, title};
+use super::{Exchange, Role, title};
 
 /// A conversation as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,7 +37,7 @@ pub struct Conversation {
 
 /// A conversation with everything that was said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Whole {
+pub struct FullConversation {
     /// What lists show.
     #[serde(flatten)]
     pub conversation: Conversation,
@@ -45,7 +45,7 @@ pub struct Whole {
     pub messages: Vec<Message>,
 }
 
-impl Whole {
+impl FullConversation {
     /// A conversation whose first exchange is on its way.
     fn new(id: Uuid, first: &Exchange) -> Self {
         let conversation = Conversation {
@@ -66,7 +66,7 @@ impl Whole {
         }
         let question = Message {
             id: running.question_id,
-            role: "user".to_owned(),
+            role: Role::User,
             content: running.question,
             written: running.written,
             markers: Value::Null,
@@ -77,7 +77,7 @@ impl Whole {
         };
         let answer = Message {
             id: running.id,
-            role: "assistant".to_owned(),
+            role: Role::Assistant,
             content: running.answer,
             written: None,
             markers: running.markers,
@@ -109,8 +109,8 @@ impl Whole {
 pub struct Message {
     /// `messages.id`.
     pub id: Uuid,
-    /// `user` or `assistant`.
-    pub role: String,
+    /// Who said it.
+    pub role: Role,
     /// The text.
     pub content: String,
     /// Of a question: the same as its client wrote it.
@@ -134,7 +134,7 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Feedback {
     /// Thumbs up or down.
-    pub kind: Kind,
+    pub kind: FeedbackKind,
     /// The reader's words.
     pub reason: Option<String>,
 }
@@ -142,14 +142,14 @@ pub struct Feedback {
 /// Thumbs up or down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FeedbackKind {
     /// Up.
     Positive,
     /// Down.
     Negative,
 }
 
-impl Kind {
+impl FeedbackKind {
     fn word(self) -> &'static str {
         if self == Self::Positive { "positive" } else { "negative" }
     }

@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{Conversation, Feedback, Kind, Message, Whole};
+use super::{Conversation, Feedback, FeedbackKind, FullConversation, Message};
 use crate::{
     Error, Result,
     conversations::{
-        KEPT_PER_USER, Owner,
+        KEPT_PER_USER, Owner, Role,
         account::{ask, owner_key, with_owner},
         runs, search, title,
     },
@@ -19,13 +19,20 @@ use crate::{
 
 /// Which part of a list.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct ListQuery {
     /// The most conversations to return.
     pub limit: u32,
     /// Those behind this place; the newest if there is none.
     pub after: Option<After>,
     /// Those in whose title or messages all of these words occur; all if it is blank.
     pub search: String,
+}
+
+impl ListQuery {
+    /// The newest of all.
+    pub fn newest(limit: u32) -> Self {
+        Self { limit, after: None, search: String::new() }
+    }
 }
 
 /// A place in a list, newest activity first.
@@ -72,8 +79,8 @@ macro_rules! waiting {
 
 /// A page of the owner's conversations, those among them whose first answer is still being
 /// made. [`Error::NotFound`] when `after` names none of theirs and no time.
-pub async fn list(db: &Pool, owner: &Owner, wanted: &Wanted) -> Result<Page> {
-    runs::settled(db, owner).await;
+pub async fn list(db: &Pool, owner: &Owner, wanted: &ListQuery) -> Result<Page> {
+    runs::settle_or_log(db, owner).await;
     let (id, at) = (wanted.after.map(|it| it.id), wanted.after.and_then(|it| it.at));
     let patterns = search::patterns(&wanted.search);
     // What is ASCII has but one form, and normalizing a long history takes longer than reading.
@@ -193,13 +200,13 @@ pub async fn first_title(
 }
 
 /// A conversation with all its messages, and with the answer that is being made in it.
-pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
+pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<FullConversation> {
     // Looked at first: a run that ends now is among the messages a moment later.
-    runs::settled(db, owner).await;
+    runs::settle_or_log(db, owner).await;
     let running = runs::running(db, owner, id).await?;
     let whole = match (kept(db, owner, id).await, &running) {
         // Its first answer will make it.
-        (Err(Error::NotFound(_)), Some(exchange)) => Whole::new(id, exchange),
+        (Err(Error::NotFound(_)), Some(exchange)) => FullConversation::new(id, exchange),
         (whole, _) => whole?,
     };
     Ok(match running {
@@ -208,7 +215,7 @@ pub async fn read(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
     })
 }
 
-async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
+async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<FullConversation> {
     let sql = with_owner!(
         ", whole as (
            select id, title, created_at, last_message_at
@@ -236,7 +243,7 @@ async fn kept(db: &Pool, owner: &Owner, id: Uuid) -> Result<Whole> {
     let messages: Vec<_> = rows.iter().filter_map(message).collect();
     let first = rows.first().and_then(conversation);
     let conversation = first.ok_or(Error::NotFound("conversation"))?;
-    Ok(Whole { conversation, messages })
+    Ok(FullConversation { conversation, messages })
 }
 
 /// `None` for a row that is there only to say what was not found.
@@ -258,15 +265,15 @@ pub(super) fn conversation(row: &Row) -> Option<Conversation> {
 /// `None` for the one row of a conversation in which nothing was said yet.
 fn message(row: &Row) -> Option<Message> {
     let kind = match row.get::<_, Option<&str>>("kind") {
-        Some("positive") => Some(Kind::Positive),
-        Some(_) => Some(Kind::Negative),
+        Some("positive") => Some(FeedbackKind::Positive),
+        Some(_) => Some(FeedbackKind::Negative),
         None => None,
     };
     let content: Option<Value> = row.get("content");
     let content = content?;
     Some(Message {
         id: row.get("message_id"),
-        role: row.get("role"),
+        role: Role::named(row.get("role"))?,
         content: content["text"].as_str().unwrap_or_default().to_owned(),
         written: content.get("written").cloned(),
         markers: content["markers"].clone(),

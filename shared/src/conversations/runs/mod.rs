@@ -11,22 +11,23 @@ mod write;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
-pub(super) use self::settle::settled;
+pub(super) use self::settle::settle_or_log;
+pub(crate) use self::write::{append, discard, give_up};
 pub use self::{
     read::{find, going, news, running, stop},
     settle::{Lapsed, forget, settle},
-    write::{append, discard, give_up, open},
+    write::open,
 };
 use super::Exchange;
 use crate::{Error, Result};
 
-/// Seconds after its last sign of life when a run has lost its maker: a dozen pulses, so that a
-/// database that wakes up slowly kills no answer.
+/// Seconds after its last sign of life when a run has lost its maker: a dozen heartbeats, so
+/// that a database that wakes up slowly kills no answer.
 pub(super) const LEASE_SECONDS: f64 = 5.0;
 
 /// What the recorder adds at once.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The number of the first of the events, from 1.
     pub first: i32,
     /// Events, as `chat` spells them for itself.
@@ -43,7 +44,7 @@ pub struct Batch {
 
 /// What an append found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pulse {
+pub(crate) enum Heartbeat {
     /// The run is ours.
     Going,
     /// Its reader wants no more of it.

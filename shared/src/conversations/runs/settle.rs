@@ -94,7 +94,7 @@ async fn keep(db: &Pool, row: &Row) -> Result<()> {
 }
 
 /// The same for the history of this owner, which is shown in any case.
-pub(in crate::conversations) async fn settled(db: &Pool, owner: &Owner) -> usize {
+pub(in crate::conversations) async fn settle_or_log(db: &Pool, owner: &Owner) -> usize {
     settle(db, Lapsed::Of(owner)).await.unwrap_or_else(|err| {
         tracing::error!(cause = err.chain(), "interrupted answers were not looked for");
         0

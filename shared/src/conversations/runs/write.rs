@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Batch, Pulse};
+use super::{Batch, Heartbeat};
 use crate::{
     Result,
     conversations::{
@@ -80,7 +80,7 @@ pub async fn open(
 
 /// Takes the key from a run whose answer was stopped or broke off, so that an equal request is
 /// asked anew. `false` leaves the run as it is: its answer is whole, or on its way.
-pub async fn give_up(db: &Pool, id: Uuid) -> Result<bool> {
+pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<bool> {
     let given_up = db
         .execute_typed(
             "update runs
@@ -96,13 +96,13 @@ pub async fn give_up(db: &Pool, id: Uuid) -> Result<bool> {
 
 /// Adds events and renews the lease. `known`: members of the exchange that are known by now.
 /// Sent twice it is written once.
-pub async fn append(
+pub(crate) async fn append(
     db: &Pool,
     id: Uuid,
     batch: &Batch,
     known: &Value,
     is_last: bool,
-) -> Result<Pulse> {
+) -> Result<Heartbeat> {
     let events = json!(batch.events);
     let content = clean(&batch.content);
     let sources = clean_json(&json!(batch.sources));
@@ -141,14 +141,14 @@ pub async fn append(
         )
         .await?;
     Ok(match row.map(|row| row.get("is_stopping")) {
-        Some(true) => Pulse::Stopping,
-        Some(false) => Pulse::Going,
-        None => Pulse::Over,
+        Some(true) => Heartbeat::Stopping,
+        Some(false) => Heartbeat::Going,
+        None => Heartbeat::Over,
     })
 }
 
 /// Forgets a run whose question was refused before there was anything to tell.
-pub async fn discard(db: &Pool, id: Uuid) -> Result<()> {
+pub(crate) async fn discard(db: &Pool, id: Uuid) -> Result<()> {
     db.execute_typed("delete from runs where id = $1", &[(&id, Type::UUID)])
         .await
         .map(drop)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Error, Result,
     conversations::{
-        Owner, Thread,
+        Owner, Role, Thread,
         account::{key, owner_key, with_owner},
         nul::clean,
         runs,
@@ -18,8 +18,8 @@ use crate::{
 /// One earlier turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// `true` for the reader, `false` for us.
-    pub by_reader: bool,
+    /// Who said it.
+    pub role: Role,
     /// What was said.
     pub text: String,
 }
@@ -39,7 +39,7 @@ pub struct Memory {
 
 /// A question of a conversation.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum QuestionRef<'a> {
     /// This message.
     Message(Uuid),
     /// The one that its client calls so, or that has this id; the last one if there is none.
@@ -49,26 +49,21 @@ pub enum Place<'a> {
 /// What a model is told of an answer that the reader stopped.
 const STOPPED: &str = "\n(The reader stopped this answer. Do not go on with it.)";
 
-/// The newest turns of a conversation that fit `budget_chars` characters, oldest first.
-/// [`Error::NotFound`] when it does not exist or is not the owner's;
-/// [`Error::Unauthorized`] when the owner's account is gone.
-pub async fn memory(
-    db: &Pool,
-    owner: &Owner,
-    conversation: Option<Uuid>,
-    budget_chars: usize,
-) -> Result<Vec<Turn>> {
-    Ok(recall(db, owner, &conversation.into(), None, budget_chars).await?.turns)
+/// Whether the owner has this conversation: [`Error::NotFound`] when it does not exist or is
+/// not theirs; [`Error::Unauthorized`] when their account is gone.
+pub async fn exists(db: &Pool, owner: &Owner, conversation: Uuid) -> Result<()> {
+    recall(db, owner, &Thread::Known(conversation), None, 0).await.map(drop)
 }
 
-/// The same for a conversation that may be known by its client's name for it, which need not
-/// exist; and as it was when `until` was the last message in it. A name that is a UUID means
-/// one conversation in the world: [`Error::NotFound`] if another owner has it.
+/// A conversation with the newest of its turns that fit `budget_chars` characters; errors as of
+/// [`exists`]. It may be known by its client's name for it, which need not exist; and is told as
+/// it was when `until` was the last message in it. A name that is a UUID means one conversation
+/// in the world: [`Error::NotFound`] if another owner has it.
 pub async fn recall(
     db: &Pool,
     owner: &Owner,
     thread: &Thread,
-    until: Option<Place<'_>>,
+    until: Option<QuestionRef<'_>>,
     budget_chars: usize,
 ) -> Result<Memory> {
     let (conversation, client_id) = match thread {
@@ -85,8 +80,8 @@ pub async fn recall(
         (None, Some(_), _) => return Err(Error::NotFound("conversation")),
     };
     let (message, called) = match until {
-        Some(Place::Message(id)) => (Some(id), None),
-        Some(Place::Called(name)) => (None, Some(clean(name))),
+        Some(QuestionRef::Message(id)) => (Some(id), None),
+        Some(QuestionRef::Called(name)) => (None, Some(clean(name))),
         None => (None, None),
     };
     let budget = i64::try_from(budget_chars).unwrap_or(i64::MAX);
@@ -109,7 +104,7 @@ pub async fn recall(
             ],
         )
         .await?;
-    if row.get("has_lapsed") && runs::settled(db, owner).await > 0 {
+    if row.get("has_lapsed") && runs::settle_or_log(db, owner).await > 0 {
         // An answer whose maker died has just come home; it may be a turn of this one.
         return Box::pin(recall(db, owner, thread, until, budget_chars)).await;
     }
@@ -152,7 +147,7 @@ const RECALL: &str = with_owner!(
          and (
            id = $8 or id::text = $10 or content -> 'written' ->> 'message_id' = $10)
      ), newest as (
-       select id, seq, role = 'user' as by_reader,
+       select id, seq, role,
          content ->> 'text' || case status when 'stopped' then $9 else '' end as text
        from messages
        where conversation_id = (select id from found)
@@ -163,11 +158,11 @@ const RECALL: &str = with_owner!(
        order by seq desc
        limit 200
      ), fitting as (
-       select seq, by_reader, text,
+       select seq, role, text,
          sum(length(text)) over (order by seq desc) as so_far
        from newest
      ), asked as (
-       select id, text from newest where by_reader order by seq desc limit 1
+       select id, text from newest where role = 'user' order by seq desc limit 1
      )
      select
        (select id from asked) as asked_id,
@@ -190,7 +185,7 @@ const RECALL: &str = with_owner!(
        (select id from found) as conversation,
        coalesce(
          (select jsonb_agg(
-            jsonb_build_object('by_reader', by_reader, 'text', text)
+            jsonb_build_object('role', role, 'text', text)
             order by seq)
           from fitting
           where so_far <= $4),

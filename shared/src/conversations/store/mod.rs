@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-pub use self::memory::{Memory, Place, Turn, memory, recall};
+pub use self::memory::{Memory, QuestionRef, Turn, exists, recall};
 use super::{
     Exchange, KEPT_PER_USER, Status,
     account::{ACCOUNT, LOCK, key, with_owner},
@@ -139,7 +139,7 @@ pub async fn save(
 
 /// The same for an answer of ours, which leaves its log row in any case: without a word of it
 /// if its reader's account went while it was written.
-pub async fn save_answer(
+pub(crate) async fn save_answer(
     db: &Pool,
     exchange: &Exchange,
     at: Option<OffsetDateTime>,
