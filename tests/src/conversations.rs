@@ -410,3 +410,75 @@ async fn a_save_whose_caller_went_away_is_finished_and_leaves_nothing_open() {
     assert_eq!(count(&pool.client().await.unwrap(), open).await, 0);
     assert_eq!(count(&db, "select count(*) from messages").await, 2);
 }
+
+/// What is shown of all conversations: who said what.
+async fn shown(db: &Client) -> Vec<String> {
+    let sql = "select content ->> 'text' from messages order by seq";
+    db.query_typed(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_maker_that_comes_late_finds_its_place() {
+    // `None` is a first answer, `Some` one that asks the first question once more, with these
+    // words; each has said so much when it is taken for dead.
+    let retry = Some("q");
+    let edit = Some("q edited");
+    for (asked_again, said, meanwhile, expected) in [
+        (None, "par", None, ["q", "whole"].as_slice()),
+        (None, "", retry, &["q", "other"]),
+        (None, "par", retry, &["q", "other"]),
+        (None, "par", edit, &["q edited", "other"]),
+        (retry, "", None, &["q", "whole"]),
+        (retry, "par", None, &["q", "whole"]),
+        (edit, "par", None, &["q edited", "whole"]),
+        (retry, "par", edit, &["q edited", "other"]),
+    ] {
+        let url = fresh().await;
+        let (db, pool) = (client(&url).await, pool(&url));
+        let owner = account(&db).await;
+        let conversation = Uuid::now_v7();
+        let say = |question: &str, answer: &str| {
+            let words = [question, answer];
+            Exchange {
+                answered_at: OffsetDateTime::now_utc(),
+                ..house::exchange(owner.clone(), conversation, words)
+            }
+        };
+        let again = |words: &str, first: &Exchange, answer: &str| {
+            let mut again = say(words, answer);
+            again.replaces = Some(first.question_id);
+            if words == first.question {
+                again.question_id = first.question_id;
+            }
+            again
+        };
+        let first = say("q", "first");
+        let late = match asked_again {
+            None => say("q", "whole"),
+            Some(words) => {
+                store::save(&pool, &first, None).await.unwrap();
+                again(words, &first, "whole")
+            }
+        };
+        let settled = Exchange {
+            answer: said.to_owned(),
+            status: Status::Interrupted,
+            error_code: Some("interrupted".to_owned()),
+            answered_at: OffsetDateTime::now_utc(),
+            ..late.clone()
+        };
+        let now = Some(OffsetDateTime::now_utc());
+        store::save(&pool, &settled, now).await.unwrap();
+        if let Some(words) = meanwhile {
+            let before = if asked_again.is_some() { &first } else { &late };
+            let other = again(words, before, "other");
+            store::save(&pool, &other, None).await.unwrap();
+        }
+        store::save(&pool, &late, None).await.unwrap();
+        let case = (asked_again, said, meanwhile);
+        assert_eq!(shown(&db).await, expected, "{case:?}");
+        let logged =
+            "select count(*) from interaction_logs where response_content = 'whole'";
+        assert_eq!(count(&db, logged).await, 1, "{case:?}");
+    }
+}

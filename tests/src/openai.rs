@@ -423,3 +423,31 @@ async fn the_book_is_the_one_model() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_stream_of_a_conversation_that_was_closed_and_is_sent_again_is_asked_anew() {
+    let (env, _) = bundle().await;
+    let model = Fake::start();
+    let env = house::asking(env, &model);
+    let path = "/api/v1/conversations?user_id=ann";
+    let headers = [("x-api-key", KEY)];
+    let router = support::router(env.clone());
+    let made = support::call(&router, "POST", path, &headers, json!({})).await.json();
+    let metadata = json!({ "conversation_id": made["id"] });
+    let body = with(asking(OIL), &json!({ "stream": true, "metadata": metadata }));
+    let _steps = {
+        let steps = model.stepped();
+        let mut live = attempt(&env, "0", body.clone()).await;
+        say(&steps, "Every four hours [1].");
+        live.until(|it| it.to_string().contains("four hours")).await;
+        steps
+    };
+    model.hung_up().await;
+    model.reply(Said::says(&["Every four hours, always [1]."]));
+    let again = attempt(&env, "1", body).await.rest().await;
+    assert!(again.text.contains("always"), "{}", again.text);
+    let path =
+        format!("/api/v1/conversations/{}?user_id=ann", made["id"].as_str().unwrap());
+    let kept = support::call(&router, "GET", &path, &headers, Value::Null).await.json();
+    assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");
+}

@@ -12,13 +12,16 @@ use crate::{
     call::Call,
     conversations::{
         Owner,
-        runs::{self, Lapsed, News},
+        runs::{self, Lapsed, News, Standing},
     },
     db::Pool,
 };
 
 /// How often the log is asked for more: about as often as it is written.
 const EVERY: Duration = Duration::from_millis(150);
+
+/// How soon after its connection broke an answer is stopped and kept.
+const BREAKING: Duration = Duration::from_millis(500);
 
 /// The answer of this run from its event after `told` on, by whichever instance it is or was
 /// made. [`Error::NotFound`] when it is not the owner's or was too long ago.
@@ -44,6 +47,21 @@ pub async fn resume(
 pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
     let db = app.db().await?;
     call.within(found(id, || runs::stop(db, owner, id))).await
+}
+
+/// Whether the answer to an equal request was cut off. Then it gives its key up. One that may be
+/// about to be stopped, because its first connection has just broken, is waited for a moment.
+pub(super) async fn was_cut_off(app: &App, call: &Call, id: Uuid) -> Result<bool> {
+    let (db, since) = (app.db().await?, Instant::now());
+    loop {
+        match call.within(runs::give_up(db, id)).await? {
+            Standing::CutOff => return Ok(true),
+            Standing::Going if since.elapsed() < BREAKING => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Standing::Going | Standing::Whole => return Ok(false),
+        }
+    }
 }
 
 /// What `look` finds of a run. One that was made a moment ago may have its row still on its way.

@@ -45,7 +45,12 @@ pub use self::{
     follow::{resume, stop},
     sources::Source,
 };
-use crate::{App, Error, Result, call::Call, conversations::Exchange};
+use crate::{
+    App, Error, Result,
+    call::{Call, Tasks},
+    conversations::{Exchange, Owner, runs},
+    db::Pool,
+};
 
 /// An answer on its way.
 pub struct Started {
@@ -60,10 +65,12 @@ pub struct Started {
     pub conversation: Option<Uuid>,
     /// Whether the run log tells it to whoever comes back for it.
     pub is_recorded: bool,
-    /// Whether an equal request had started it.
-    pub is_joined: bool,
+    /// Who makes it, if an equal request had started it.
+    elsewhere: Option<Elsewhere>,
     /// Stops the answer when it is dropped, and so stands before the events.
     hang_up: Option<DropGuard>,
+    /// Cancelled with the last event, after which there is nothing to stop.
+    over: CancellationToken,
     events: UnboundedReceiver<Event>,
     /// Events that were told already.
     told: usize,
@@ -80,8 +87,9 @@ impl Started {
             asked_at: exchange.asked_at,
             conversation: exchange.conversation_id,
             is_recorded: true,
-            is_joined: false,
+            elsewhere: None,
             hang_up: None,
+            over: CancellationToken::new(),
             events,
             told: 0,
             markers: Vec::new(),
@@ -93,6 +101,9 @@ impl Started {
     pub async fn next(&mut self) -> Option<Event> {
         let mut event = self.events.recv().await?;
         self.told += 1;
+        if event.is_last() {
+            self.over.cancel();
+        }
         match &mut event {
             Event::Text(text) => {
                 self.markers.extend(text.cited.iter().map(|it| it.marker));
@@ -116,10 +127,14 @@ impl Started {
         })
     }
 
-    /// The events for a reader who stops an answer by hanging up. Whoever has only joined one
-    /// leaves it to its first reader.
+    /// The events for a reader who stops an answer by hanging up. Whoever has sent a request
+    /// again has lost the first connection, and stops it too, wherever it is made.
     pub(super) fn into_events_or_stop(mut self) -> impl Stream<Item = Event> + Send {
-        self.hang_up = self.stop.take().map(CancellationToken::drop_guard);
+        let stop = match self.elsewhere.take() {
+            None => self.stop.take(),
+            Some(maker) => Some(maker.stop(self.message_id, self.over.clone())),
+        };
+        self.hang_up = stop.map(CancellationToken::drop_guard);
         self.into_events()
     }
 
@@ -133,6 +148,33 @@ impl Started {
             }
         }
         Err(Error::Internal("an answer ended without its last event".to_owned()))
+    }
+}
+
+/// Whoever makes an answer for an equal request, in this instance or another one.
+struct Elsewhere {
+    db: &'static Pool,
+    owner: Owner,
+    tasks: Tasks,
+}
+
+impl Elsewhere {
+    /// What stops the answer when it is cancelled, unless it is `over` by then.
+    fn stop(self, id: Uuid, over: CancellationToken) -> CancellationToken {
+        let Self { db, owner, tasks } = self;
+        let hung_up = CancellationToken::new();
+        let stop = hung_up.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = over.cancelled() => return,
+                () = hung_up.cancelled() => {}
+            }
+            if let Err(err) = runs::stop(db, &owner, id).await {
+                tracing::warn!(cause = err.chain(), "an answer was not stopped");
+            }
+        });
+        stop
     }
 }
 
@@ -165,8 +207,25 @@ impl Events {
 const OPENING: Duration = Duration::from_millis(5);
 
 /// Looks everything up that may refuse the question, then starts the answer, or joins the one
-/// that an equal request has started.
+/// that an equal request has started. If that one was cut off, which a page does that is hidden
+/// for a while, the question is asked again in its place.
 pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
+    let started = begin(app, call, ask.clone()).await?;
+    if started.elsewhere.is_none()
+        || !follow::was_cut_off(app, call, started.message_id).await?
+    {
+        return Ok(started);
+    }
+    let again = Ask {
+        thread: started.conversation.into(),
+        again: Again::At(started.question_id),
+        promised: false,
+        ..ask
+    };
+    begin(app, call, again).await
+}
+
+async fn begin(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
     let (opens_early, key) = (ask.opens_early, ask.key);
     let mut question = question::prepare(app, call, ask).await?;
     let (reader, events) = unbounded_channel();
@@ -175,7 +234,9 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
     let log = match recorder::record(app, call, &question, key).await? {
         Recording::Joined(id) => {
             let joined = resume(app, call, &question.owner, id, 0).await?;
-            return Ok(Started { is_joined: true, ..joined });
+            let (db, tasks) = (app.db().await?, call.tasks.clone());
+            let maker = Elsewhere { db, owner: question.owner, tasks };
+            return Ok(Started { elsewhere: Some(maker), ..joined });
         }
         Recording::Off => None,
         Recording::To(log) => Some(log),

@@ -13,7 +13,8 @@ use crate::{
     call::Call,
     config::Env,
     conversations::{
-        Exchange, Owner, Role, Status, Thread, log, runs,
+        Exchange, Owner, Role, Status, Thread, log,
+        runs::{self, Lapsed},
         store::{self, QuestionRef, Turn},
     },
     db::Pool,
@@ -28,9 +29,9 @@ const PASSAGES: usize = 16;
 /// Characters of earlier turns that a model is given, about 2,000 tokens.
 const MEMORY_CHARS: usize = 8000;
 
-/// How long an answer may take to stop: it hears of that within half a second, and is then
-/// kept.
-const STOPPING: Duration = Duration::from_secs(2);
+/// How long an answer may take to stop. Its maker hears of that within half a second; one whose
+/// maker has just died can be settled when the lease is over, after five.
+const STOPPING: Duration = Duration::from_secs(6);
 
 /// A question with all that its answer needs.
 pub(super) struct Question {
@@ -139,12 +140,10 @@ impl Question {
             Again::Called(name) | Again::Edited(name) => Some(QuestionRef::Called(name)),
             Again::Last | Again::No => None,
         };
-        let memory = async {
-            if self.again != Again::No {
-                self.stop_predecessor(db).await?;
-            }
-            store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS).await
-        };
+        if self.again != Again::No {
+            self.stop_predecessor(db).await;
+        }
+        let memory = store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS);
         let memory = tokio::time::timeout(self.patience(), memory).await;
         match memory.unwrap_or(Err(Error::Timeout)) {
             Ok(memory) => {
@@ -169,22 +168,26 @@ impl Question {
     }
 
     /// Who asks once more has no use for an answer that is still being written: it is stopped,
-    /// and waited for, because only what is kept can be replaced.
-    async fn stop_predecessor(&self, db: &Pool) -> Result<()> {
+    /// and waited for, because only what is kept can be replaced. One that has lost its maker is
+    /// brought home.
+    async fn stop_predecessor(&self, db: &Pool) {
         let conversation = match &self.thread {
             Thread::Known(id) => id.to_string(),
             Thread::Called(name) => name.clone(),
-            Thread::New | Thread::LogOnly => return Ok(()),
+            Thread::New | Thread::LogOnly => return,
         };
-        let since = Instant::now();
-        while let Some(run) = runs::going(db, &self.owner, &conversation).await? {
-            runs::stop(db, &self.owner, run).await?;
-            if since.elapsed() > STOPPING {
-                break;
+        let stopped = async {
+            while let Some(run) = runs::going(db, &self.owner, &conversation).await? {
+                runs::stop(db, &self.owner, run).await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                runs::settle(db, Lapsed::Of(&self.owner)).await?;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(())
+        };
+        let stopped = tokio::time::timeout(STOPPING.min(self.patience()), stopped).await;
+        if let Err(err) = stopped.unwrap_or(Err(Error::Timeout)) {
+            tracing::warn!(cause = err.chain(), "an answer goes on beside its retry");
         }
-        Ok(())
     }
 
     /// A database that is silent is away. Half of the time is left for the answer.

@@ -101,9 +101,9 @@ pub struct Exchange {
     /// exchange is stored, it is that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The question of this conversation that was asked once more, which is then also
-    /// `question_id`: all that follows it goes. An answer that broke off replaces nothing, nor
-    /// does an exchange that comes home late.
+    /// The question of this conversation that was asked once more (`question_id` too, unless it
+    /// was edited): all that follows it goes. An answer that broke off replaces another such one
+    /// alone, an empty one or an exchange that comes home late nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Uuid>,
     /// The reader's words.

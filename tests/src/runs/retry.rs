@@ -1,11 +1,12 @@
 //! A retry takes the place of the answer that broke off, or that is still being written.
 
 use serde_json::{Value, json};
+use shared::conversations::{Owner, runs};
 
 use super::{LIST, STREAM, as_user, bundle, chat, post, question};
 use crate::support::{
     self, database, eventually,
-    house::OIL,
+    house::{self, OIL},
     model::{Fake, Reply as Said, Step, say},
 };
 
@@ -138,4 +139,35 @@ async fn a_maker_that_is_late_disturbs_nothing() {
 fn contents(conversation: &Value) -> Vec<&str> {
     let messages = conversation["messages"].as_array().unwrap();
     messages.iter().map(|it| it["content"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_retry_brings_home_what_a_dead_maker_left() {
+    let model = Fake::start();
+    let (env, url) = bundle(&model).await;
+    let here = support::router(env.clone());
+    let first = post(&here, STREAM, &[], question("ann")).await.rest().await;
+    let conversation = first.headers["x-conversation-id"].to_str().unwrap().to_owned();
+    let dead = house::exchange(
+        Owner::Named("ann".to_owned()),
+        conversation.parse().unwrap(),
+        ["And the lens?", ""],
+    );
+    runs::open(&database::pool(&url), &dead, None, false).await.unwrap();
+    let begun = "insert into run_batches select id, 1, '[]', 'It is po', '[]', '[]'
+                 from runs where ended_at is null";
+    database::client(&url).await.batch_execute(begun).await.unwrap();
+    let mut again = question("ann");
+    again["message"]["content"] = json!("And the lens?");
+    again["conversation_id"] = json!(conversation);
+    again["retry"] = json!(true);
+    model.reply(Said::says(&["Polished at noon [1]."]));
+    post(&here, STREAM, &[], again).await.rest().await;
+    let kept =
+        as_user(&env, "ann", "GET", &format!("{LIST}/{conversation}")).await.json();
+    assert_eq!(
+        contents(&kept)[2..],
+        ["And the lens?", "Polished at noon [1]."],
+        "{kept}"
+    );
 }

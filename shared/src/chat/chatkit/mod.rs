@@ -14,11 +14,10 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use self::requests::{Input, Message, Request, Wanted, parse_id};
-use super::{Again, Ask, Event, Key, Marker, Source, Started, start};
+use super::{Again, Ask, Event, Key, Marker, Source, start};
 use crate::{
     App, Error, Result,
     conversations::{
@@ -26,7 +25,7 @@ use crate::{
         history::{
             self, Conversation, Feedback, FeedbackKind, FullConversation, ListQuery,
         },
-        list, own, runs, title,
+        list, own, title,
     },
     http::{
         Call, Ctx, Route,
@@ -136,7 +135,7 @@ impl Reader {
         let is_new = ask.thread == Thread::New;
         let is_retry = ask.again != Again::No;
         let (written, text) = (ask.written.clone(), ask.question.clone());
-        let started = self.start(ask).await?;
+        let started = start(self.app, &self.call, ask).await?;
         let (id, asked_at) = (started.message_id, started.asked_at);
         let thread = started.conversation.ok_or_else(|| {
             Error::Internal("an answer for the history has no place in it".to_owned())
@@ -147,38 +146,19 @@ impl Reader {
         });
         let turn = Turn::new(thread, id, asked_at);
         let opening = stream::iter(turn.opening(is_new, question));
-        let hang_up = started.is_joined.then(|| self.stop_on_hang_up(id));
         let events = Box::pin(started.into_events_or_stop());
-        let story = (self, turn, events, hang_up);
-        let rest = stream::unfold(
-            story,
-            move |(reader, mut turn, mut events, hang_up)| async move {
+        let story = (self, turn, events);
+        let rest =
+            stream::unfold(story, move |(reader, mut turn, mut events)| async move {
                 let event = events.next().await?;
                 let mut told = turn.event(&event);
                 if may_name && matches!(&event, Event::Done(it) if !it.stopped) {
                     let title = reader.first_title(thread, id).await;
                     told.extend(title.map(|it| turn.titled(&it)));
                 }
-                Some((stream::iter(told), (reader, turn, events, hang_up)))
-            },
-        );
+                Some((stream::iter(told), (reader, turn, events)))
+            });
         Ok(sse::named(id, sse::response(opening.chain(rest.flatten()))))
-    }
-
-    /// Whoever sent a message again has lost the first connection, so that this one stops the
-    /// answer, wherever it is made. Dropped at the end of the answer it stops nothing.
-    fn stop_on_hang_up(&self, id: Uuid) -> DropGuard {
-        let (hung_up, app, owner) =
-            (CancellationToken::new(), self.app, self.owner.clone());
-        let guard = hung_up.clone().drop_guard();
-        self.call.tasks.spawn(async move {
-            hung_up.cancelled().await;
-            let stopped = async { runs::stop(app.db().await?, &owner, id).await };
-            if let Err(err) = stopped.await {
-                tracing::warn!(cause = err.chain(), "an answer was not stopped");
-            }
-        });
-        guard
     }
 
     /// What the thread is called after its first answer; the reader may have named it before.
@@ -192,27 +172,6 @@ impl Reader {
             tracing::warn!(cause = err.chain(), "a thread was not named");
             None
         })
-    }
-
-    /// Starts an answer, or joins the one that the same message has started. If that one was
-    /// cut off, which a page does that is hidden for a while, the message is asked again in its
-    /// place.
-    async fn start(&self, ask: Ask) -> Result<Started> {
-        let started = start(self.app, &self.call, ask.clone()).await?;
-        if !started.is_joined {
-            return Ok(started);
-        }
-        let db = self.app.db().await?;
-        if !self.call.within(runs::give_up(db, started.message_id)).await? {
-            return Ok(started);
-        }
-        let again = Ask {
-            thread: started.conversation.into(),
-            again: Again::At(started.question_id),
-            promised: false,
-            ..ask
-        };
-        start(self.app, &self.call, again).await
     }
 
     async fn whole(&self, id: Uuid) -> Result<FullConversation> {

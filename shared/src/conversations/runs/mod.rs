@@ -53,6 +53,17 @@ pub(crate) enum Heartbeat {
     Over,
 }
 
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is being made.
+    Going,
+    /// It was stopped, or broke off.
+    CutOff,
+    /// It is told to its end.
+    Whole,
+}
+
 /// What has been told of a run since somebody last looked.
 #[derive(Debug)]
 pub struct News {

@@ -11,8 +11,6 @@ use crate::{
     db::Pool,
 };
 
-/// A run whose conversation was deleted is nowhere to be found.
-///
 /// The exchange of a run of this owner, as it was when the run was opened.
 pub async fn find(db: &Pool, owner: &Owner, id: Uuid) -> Result<Option<Exchange>> {
     let owner = owner_key(owner);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Batch, Heartbeat};
+use super::{Batch, Heartbeat, Standing};
 use crate::{
     Result,
     conversations::{
@@ -79,19 +79,28 @@ pub async fn open(
 }
 
 /// Takes the key from a run whose answer was stopped or broke off, so that an equal request is
-/// asked anew. `false` leaves the run as it is: its answer is whole, or on its way.
-pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<bool> {
-    let given_up = db
-        .execute_typed(
-            "update runs
-             set request_key = null
-             from messages
-             where runs.id = $1 and messages.id = $1
-               and messages.status in ('stopped', 'interrupted')",
+/// asked anew.
+pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
+    let row = db
+        .query_typed_one(
+            "with given_up as (
+               update runs
+               set request_key = null
+               from messages
+               where runs.id = $1 and messages.id = $1
+                 and messages.status in ('stopped', 'interrupted')
+               returning 1
+             )
+             select exists (select 1 from given_up) as is_cut_off,
+               exists (select 1 from runs where id = $1 and ended_at is null) as is_going",
             &[(&id, Type::UUID)],
         )
         .await?;
-    Ok(given_up > 0)
+    Ok(match (row.get("is_cut_off"), row.get("is_going")) {
+        (true, _) => Standing::CutOff,
+        (false, true) => Standing::Going,
+        (false, false) => Standing::Whole,
+    })
 }
 
 /// Adds events and renews the lease. `known`: members of the exchange that are known by now.

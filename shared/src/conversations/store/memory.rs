@@ -71,7 +71,8 @@ pub async fn recall(
         Thread::Called(name) => (None, Some(name.as_str())),
         Thread::New | Thread::LogOnly => (None, None),
     };
-    let named = client_id.and_then(|it| Uuid::try_parse(it).ok());
+    let client_id = client_id.map(clean);
+    let named = client_id.as_deref().and_then(|it| Uuid::try_parse(it).ok());
     let (user_id, subject) = match (key(owner)?, conversation, named) {
         (Some(key), ..) => key,
         // A guest has none, and may only have taken the name of somebody else's.

@@ -83,6 +83,7 @@ pub async fn save(
                 &[
                     (&exchange.id, Type::UUID),
                     (&exchange.question_id, Type::UUID),
+                    (&exchange.replaces, Type::UUID),
                     (&exchange.error_code, Type::TEXT),
                     (&answer, Type::TEXT),
                     (&answered, Type::JSONB),
@@ -93,6 +94,7 @@ pub async fn save(
                     (&exchange.first_token_ms, Type::INT4),
                     (&usage, Type::JSONB),
                     (&metadata, Type::JSONB),
+                    (&exchange.model, Type::TEXT),
                 ],
             ),
             (
@@ -154,26 +156,37 @@ pub(crate) async fn save_answer(
 }
 
 /// What was kept of an answer whose maker was taken for dead gives way to what the maker itself
-/// brings, late as it may be: in its place, or in the log alone if the reader has asked once more
-/// since. If nothing of it was kept, it is saved as if nothing had been.
+/// brings, late as it may be. `is_new`: it is saved as if nothing had been, because nothing of
+/// it was kept, or because it is to replace another one and nothing was asked since. Otherwise it
+/// comes in the place of what was kept; if that is gone, because the reader asked once more or
+/// deleted it, in the log alone.
 const SUPERSEDE: &str = "
 with settled as (
-  select id,
-    not exists (select 1 from messages where id = $1) and (
-      response_content = '' or not exists (select 1 from messages where id = $2)) as is_new
-  from interaction_logs
-  where id = $1 and error_code = 'interrupted' and $3 is distinct from 'interrupted'
+  select log.id, kept.id is not null and $3 is distinct from $2 as asks_too, (
+    kept.id is not null and $3 is not null and not exists (
+      select 1
+      from messages
+      where conversation_id = kept.conversation_id and role = 'user' and seq > kept.seq)
+    or kept.id is null and response_content = '' and (
+      $3 is not null or not exists (select 1 from messages where id = $2))
+  ) as is_new
+  from interaction_logs as log
+  left join messages as kept on kept.id = log.id
+  where log.id = $1 and error_code = 'interrupted' and $4 is distinct from 'interrupted'
 ), unlogged as (
   delete from interaction_logs
   where id in (select id from settled where is_new)
+), unsaid as (
+  delete from messages
+  where exists (select 1 from settled where is_new and (messages.id = $1 or asks_too and messages.id = $2))
 ), logged as (
   update interaction_logs
-  set response_content = $4, sources = $6, response_timestamp = $8, response_time_ms = $9,
-    first_token_ms = $10, usage = $11, metadata = $12, error_code = $3
+  set response_content = $5, sources = $7, response_timestamp = $9, response_time_ms = $10,
+    first_token_ms = $11, agent_model = $14, usage = $12, metadata = $13, error_code = $4
   where id in (select id from settled where not is_new)
 )
 update messages
-set content = $5, sources = $6, status = $7, created_at = $8
+set content = $6, sources = $7, status = $8, created_at = $9
 where id in (select id from settled where not is_new)";
 
 /// All parts of one statement see the same snapshot, so nothing here sees the rows that are
