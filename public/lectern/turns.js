@@ -13,6 +13,7 @@ const DEGRADED = {
   embeddings: 'Search by meaning is away. Passages were found by their words alone.',
   qdrant: 'The search service is away. A copy of the book that travels with this site was searched.',
   database: 'The database is away. Earlier questions were not taken into account.',
+  reranker: 'The service that puts passages in order is away. They stand in the book search’s own order.',
   daily_answers: 'Today’s answers by the language model are used up. These are the book’s own passages, word for word.',
 };
 

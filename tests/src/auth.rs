@@ -2,7 +2,7 @@
 
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use shared::{Error, config::Env};
+use shared::{Error, auth::users, config::Env};
 
 use crate::support::{
     self, Reply, database,
@@ -235,19 +235,10 @@ async fn an_owner_sets_another_password() {
 }
 
 #[tokio::test]
-async fn a_name_is_made_a_user_once_and_an_id_is_itself() {
-    let env = house::settings(&database::fresh().await);
-    let db = shared::db::Pool::from_env(&env).unwrap();
-    let named = |name: &'static str| shared::auth::users::resolve_named(&db, name);
-    let all = tokio::join!(named("user_2abc"), named("user_2abc"), named("user_2abc"));
-    let id = all.0.unwrap();
-    assert_eq!((all.1.unwrap(), all.2.unwrap()), (id, id));
-    assert_eq!(named("user_2abc").await.unwrap(), id);
-    assert_ne!(named("user_2abd").await.unwrap(), id);
-
-    let own = id.to_string();
-    let itself = shared::auth::users::resolve_named(&db, &own).await.unwrap();
-    assert_eq!(itself, id);
-    assert!(shared::auth::users::exists(&db, id).await.unwrap());
-    assert!(!shared::auth::users::exists(&db, uuid::Uuid::nil()).await.unwrap());
+async fn an_account_is_there_or_not() {
+    let url = database::fresh().await;
+    let (db, pool) = (database::client(&url).await, database::pool(&url));
+    let id = house::account(&db).await;
+    assert!(users::exists(&pool, id).await.unwrap());
+    assert!(!users::exists(&pool, uuid::Uuid::nil()).await.unwrap());
 }

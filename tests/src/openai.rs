@@ -425,10 +425,22 @@ async fn the_book_is_the_one_model() {
 }
 
 #[tokio::test]
-async fn a_stream_of_a_conversation_that_was_closed_and_is_sent_again_is_asked_anew() {
+async fn a_stream_that_was_closed_and_is_sent_again_is_asked_anew() {
     let (env, _) = bundle().await;
     let model = Fake::start();
     let env = house::asking(env, &model);
+    // At once, and of no conversation.
+    let body = with(asking(OIL), &json!({ "stream": true }));
+    let steps = model.stepped();
+    let mut live = attempt(&env, "0", body.clone()).await;
+    say(&steps, "Every four hours [1].");
+    live.until(|it| it.to_string().contains("four hours")).await;
+    drop(live);
+    model.reply(Said::says(&["Every four hours, always [1]."]));
+    let again = attempt(&env, "1", body).await.rest().await;
+    assert!(again.text.contains("always"), "{}", again.text);
+    drop(steps);
+
     let path = "/api/v1/conversations?user_id=ann";
     let headers = [("x-api-key", KEY)];
     let router = support::router(env.clone());

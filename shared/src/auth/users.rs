@@ -76,37 +76,6 @@ pub async fn create(
     Ok(made.await?.get(0))
 }
 
-/// The user that a trusted server means by `named`: the id of one of our users, or a subject
-/// of its own, which is made if it is unknown.
-pub async fn resolve_named(db: &Pool, named: &str) -> Result<Uuid> {
-    let own = Uuid::try_parse(named).ok();
-    let fresh = Uuid::now_v7();
-    // The insert finds nothing to do in all but the first call; `do update` makes it return
-    // the row when two first calls meet.
-    let row = db
-        .query_typed_one(
-            "with known as (
-               select id from users where id = $2
-               union all
-               select id from users where issuer = 'service' and subject = $1
-               limit 1
-             ), made as (
-               insert into users (id, issuer, subject, created_at)
-               select $3, 'service', $1, now()
-               where not exists (select 1 from known)
-               on conflict (issuer, subject) do update
-               set subject = excluded.subject
-               returning id
-             )
-             select id from known
-             union all
-             select id from made",
-            &[(&named, Type::TEXT), (&own, Type::UUID), (&fresh, Type::UUID)],
-        )
-        .await?;
-    Ok(row.get(0))
-}
-
 /// Whether this account is still there; a token may outlive it.
 pub async fn exists(db: &Pool, id: Uuid) -> Result<bool> {
     let row = db

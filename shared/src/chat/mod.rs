@@ -48,7 +48,7 @@ pub use self::{
 use crate::{
     App, Error, Result,
     call::{Call, Tasks},
-    conversations::{Exchange, Owner, runs},
+    conversations::{Exchange, Owner, Thread, runs},
     db::Pool,
 };
 
@@ -217,7 +217,7 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
         return Ok(started);
     }
     let again = Ask {
-        thread: started.conversation.into(),
+        thread: started.conversation.map_or(ask.thread, Thread::Known),
         again: Again::At(started.question_id),
         promised: false,
         ..ask

@@ -79,7 +79,7 @@ pub async fn open(
 }
 
 /// Takes the key from a run whose answer was stopped or broke off, so that an equal request is
-/// asked anew.
+/// asked anew. One that no conversation keeps has none any more.
 pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
     let row = db
         .query_typed_one(
@@ -91,7 +91,13 @@ pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
                  and messages.status in ('stopped', 'interrupted')
                returning 1
              )
-             select exists (select 1 from given_up) as is_cut_off,
+             select
+               exists (select 1 from given_up)
+                 or exists (
+                   select 1
+                   from runs
+                   where id = $1 and ended_at is not null and request_key is null)
+                 as is_cut_off,
                exists (select 1 from runs where id = $1 and ended_at is null) as is_going",
             &[(&id, Type::UUID)],
         )

@@ -25,7 +25,7 @@ impl Page {
     }
 }
 
-/// A conversation. Until its first turn is over it has no title.
+/// A conversation. Until its first whole answer, or until its reader names it, it has no title.
 pub fn thread(id: Uuid, title: &str, created_at: OffsetDateTime, items: &Page) -> Value {
     let mut thread = json!({
         "id": id,
