@@ -432,6 +432,8 @@ async fn a_maker_that_comes_late_finds_its_place() {
         (retry, "par", None, &["q", "whole"]),
         (edit, "par", None, &["q edited", "whole"]),
         (retry, "par", edit, &["q edited", "other"]),
+        (retry, "", retry, &["q", "other"]),
+        (edit, "", edit, &["q edited", "other"]),
     ] {
         let url = fresh().await;
         let (db, pool) = (client(&url).await, pool(&url));

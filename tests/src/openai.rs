@@ -463,3 +463,24 @@ async fn a_stream_that_was_closed_and_is_sent_again_is_asked_anew() {
     let kept = support::call(&router, "GET", &path, &headers, Value::Null).await.json();
     assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");
 }
+
+#[tokio::test]
+async fn an_answer_that_broke_off_and_is_sent_again_is_asked_in_its_place() {
+    let (env, _) = bundle().await;
+    let model = Fake::start();
+    let env = house::asking(env, &model);
+    let path = "/api/v1/conversations?user_id=ann";
+    let router = support::router(env.clone());
+    let made = support::call(&router, "POST", path, &[FRONT], json!({})).await.json();
+    let metadata = json!({ "conversation_id": made["id"] });
+    let body = with(asking(OIL), &json!({ "metadata": metadata }));
+    model.reply(Said::Cut(texts(&["Every four "])));
+    assert_eq!(attempt(&env, "0", body.clone()).await.rest().await.status, 503);
+    model.reply(Said::says(&["Every four hours, always [1]."]));
+    let again = attempt(&env, "1", body).await.rest().await;
+    assert!(again.text.contains("always"), "{}", again.text);
+    let path =
+        format!("/api/v1/conversations/{}?user_id=ann", made["id"].as_str().unwrap());
+    let kept = support::call(&router, "GET", &path, &[FRONT], Value::Null).await.json();
+    assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");
+}

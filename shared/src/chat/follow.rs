@@ -20,8 +20,11 @@ use crate::{
 /// How often the log is asked for more: about as often as it is written.
 const EVERY: Duration = Duration::from_millis(150);
 
-/// How soon after its connection broke an answer is stopped and kept.
+/// How soon after its connection broke an answer is stopped and kept, by its own instance …
 const BREAKING: Duration = Duration::from_millis(500);
+
+/// … and by another one, that hears of it through the log.
+const STOPPING: Duration = Duration::from_secs(2);
 
 /// The answer of this run from its event after `told` on, by whichever instance it is or was
 /// made. [`Error::NotFound`] when it is not the owner's or was too long ago.
@@ -49,18 +52,25 @@ pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<boo
     call.within(found(id, || runs::stop(db, owner, id))).await
 }
 
-/// Whether the answer to an equal request was cut off. Then it gives its key up. One that may be
-/// about to be stopped, because its first connection has just broken, is waited for a moment.
-pub(super) async fn was_cut_off(app: &App, call: &Call, id: Uuid) -> Result<bool> {
-    let (db, since) = (app.db().await?, Instant::now());
+/// What became of the answer that an equal request has started. One that may be about to be
+/// stopped, because its first connection has just broken, is waited for a moment. A database
+/// that is away leaves it as it was found.
+pub(super) async fn standing(db: &Pool, call: &Call, id: Uuid) -> Standing {
+    let since = Instant::now();
     loop {
-        match call.within(runs::give_up(db, id)).await? {
-            Standing::CutOff => return Ok(true),
-            Standing::Going if since.elapsed() < BREAKING => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Standing::Going | Standing::Whole => return Ok(false),
+        let found = call.within(runs::give_up(db, id)).await.unwrap_or_else(|err| {
+            tracing::warn!(cause = err.chain(), "an answer was joined as it is");
+            Standing::Whole
+        });
+        let patience = match found {
+            Standing::Going => BREAKING,
+            Standing::Stopping => STOPPING,
+            _ => return found,
+        };
+        if since.elapsed() > patience {
+            return found;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

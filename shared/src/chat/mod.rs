@@ -48,7 +48,10 @@ pub use self::{
 use crate::{
     App, Error, Result,
     call::{Call, Tasks},
-    conversations::{Exchange, Owner, Thread, runs},
+    conversations::{
+        Exchange, Owner, Thread,
+        runs::{self, Standing},
+    },
     db::Pool,
 };
 
@@ -170,7 +173,8 @@ impl Elsewhere {
                 () = over.cancelled() => return,
                 () = hung_up.cancelled() => {}
             }
-            if let Err(err) = runs::stop(db, &owner, id).await {
+            let stopped = tokio::time::timeout(STOPPING, runs::stop(db, &owner, id));
+            if let Err(err) = stopped.await.unwrap_or(Err(Error::Timeout)) {
                 tracing::warn!(cause = err.chain(), "an answer was not stopped");
             }
         });
@@ -203,6 +207,9 @@ impl Events {
     }
 }
 
+/// How long the platform is kept waiting for a wish to stop.
+const STOPPING: Duration = Duration::from_secs(2);
+
 /// The most by which the run log may delay the first word.
 const OPENING: Duration = Duration::from_millis(5);
 
@@ -211,18 +218,21 @@ const OPENING: Duration = Duration::from_millis(5);
 /// for a while, the question is asked again in its place.
 pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
     let started = begin(app, call, ask.clone()).await?;
-    if started.elsewhere.is_none()
-        || !follow::was_cut_off(app, call, started.message_id).await?
-    {
-        return Ok(started);
-    }
-    let again = Ask {
-        thread: started.conversation.map_or(ask.thread, Thread::Known),
-        again: Again::At(started.question_id),
-        promised: false,
-        ..ask
+    let Some(maker) = &started.elsewhere else { return Ok(started) };
+    let ask = match follow::standing(maker.db, call, started.message_id).await {
+        Standing::CutOff => Ask {
+            thread: match (ask.thread, started.conversation) {
+                (Thread::New, Some(made)) => Thread::Known(made),
+                (thread, _) => thread,
+            },
+            again: Again::At(started.question_id),
+            promised: false,
+            ..ask
+        },
+        Standing::Free => ask,
+        Standing::Going | Standing::Stopping | Standing::Whole => return Ok(started),
     };
-    begin(app, call, again).await
+    begin(app, call, ask).await
 }
 
 async fn begin(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {

@@ -184,7 +184,8 @@ impl Question {
             }
             Ok(())
         };
-        let stopped = tokio::time::timeout(STOPPING.min(self.patience()), stopped).await;
+        let stopped =
+            tokio::time::timeout(STOPPING.min(self.patience() / 2), stopped).await;
         if let Err(err) = stopped.unwrap_or(Err(Error::Timeout)) {
             tracing::warn!(cause = err.chain(), "an answer goes on beside its retry");
         }

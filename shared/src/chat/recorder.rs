@@ -14,7 +14,7 @@ use crate::{
     call::Call,
     config::Env,
     conversations::{
-        Exchange,
+        Exchange, Status,
         runs::{self, Batch, Heartbeat, Lapsed},
     },
     db::Pool,
@@ -150,7 +150,7 @@ impl Recorder {
 
     /// Records the events of a run that is open, until the last one.
     async fn record(mut self) {
-        let mut pending = Pending::new();
+        let mut pending = Pending::of(&self.exchange);
         while !pending.is_over {
             let is_open = self.gather(&mut pending).await;
             if !is_open && !pending.is_over {
@@ -245,12 +245,24 @@ struct Pending {
     spent: Usage,
     /// Characters of the answer so far.
     chars: usize,
+    /// Whether a conversation keeps what there is when the answer is cut off, with a word of it
+    /// and without.
+    is_kept: [bool; 2],
+    /// Whether a question is kept of which nothing came.
+    is_promised: bool,
     is_over: bool,
 }
 
 impl Pending {
-    fn new() -> Self {
-        Self { batch: Batch { first: 1, ..Batch::default() }, ..Self::default() }
+    fn of(exchange: &Exchange) -> Self {
+        let with_words = exchange.conversation_id.is_some();
+        let without = with_words && exchange.replaces.is_none();
+        Self {
+            batch: Batch { first: 1, ..Batch::default() },
+            is_kept: [with_words, without],
+            is_promised: exchange.status != Status::Failed,
+            ..Self::default()
+        }
     }
 
     fn take(&mut self, event: &Event) {
@@ -273,10 +285,11 @@ impl Pending {
             _ => {}
         }
         self.is_over = event.is_last();
-        self.batch.has_failed = match event {
-            Event::Failed(_) => true,
-            // What was stopped is kept in a conversation, or else it is nothing.
-            Event::Done(answer) => answer.stopped && answer.conversation_id.is_none(),
+        let [with_words, without] = self.is_kept;
+        let is_kept = if self.chars > 0 { with_words } else { without };
+        self.batch.is_void = match event {
+            Event::Failed(_) => !is_kept || self.chars == 0 && !self.is_promised,
+            Event::Done(answer) => answer.stopped && !is_kept,
             _ => false,
         };
         self.batch.events.push(json!(event));

@@ -38,8 +38,9 @@ pub(crate) struct Batch {
     pub sources: Vec<Value>,
     /// Where they cite: `{"n","at"}`.
     pub markers: Vec<Value>,
-    /// The answer came to nothing, so that a repeated request is another attempt.
-    pub has_failed: bool,
+    /// Nothing came of the answer that a conversation keeps, so that a repeated request is
+    /// another attempt.
+    pub is_void: bool,
 }
 
 /// What an append found.
@@ -58,8 +59,12 @@ pub(crate) enum Heartbeat {
 pub(crate) enum Standing {
     /// It is being made.
     Going,
-    /// It was stopped, or broke off.
+    /// It is being stopped.
+    Stopping,
+    /// It was stopped, or broke off, and what there was is kept.
     CutOff,
+    /// It came to nothing, or an equal request has taken its key meanwhile.
+    Free,
     /// It is told to its end.
     Whole,
 }

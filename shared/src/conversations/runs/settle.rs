@@ -104,7 +104,10 @@ pub(in crate::conversations) async fn settle_or_log(db: &Pool, owner: &Owner) ->
 async fn end(db: &Pool, id: Uuid) -> Result<()> {
     db.execute_typed(
         "update runs
-         set ended_at = clock_timestamp(), request_key = null,
+         set ended_at = clock_timestamp(),
+           request_key = case
+             when exists (select 1 from messages where messages.id = runs.id) then request_key
+           end,
            exchange = case when is_deleted then '{}' else exchange end
          where id = $1",
         &[(&id, Type::UUID)],

@@ -78,8 +78,8 @@ pub async fn open(
     Ok(found.filter(|id| *id != exchange.id))
 }
 
-/// Takes the key from a run whose answer was stopped or broke off, so that an equal request is
-/// asked anew. One that no conversation keeps has none any more.
+/// What became of an answer that an equal request has started. From one that was stopped or broke
+/// off the key is taken, so that the request is asked anew.
 pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
     let row = db
         .query_typed_one(
@@ -87,25 +87,28 @@ pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
                update runs
                set request_key = null
                from messages
-               where runs.id = $1 and messages.id = $1
+               where runs.id = $1 and messages.id = $1 and request_key is not null
                  and messages.status in ('stopped', 'interrupted')
                returning 1
+             ), run as (
+               select is_stopping, ended_at is null as is_going
+               from runs
+               where id = $1 and request_key is not null
              )
-             select
-               exists (select 1 from given_up)
-                 or exists (
-                   select 1
-                   from runs
-                   where id = $1 and ended_at is not null and request_key is null)
-                 as is_cut_off,
-               exists (select 1 from runs where id = $1 and ended_at is null) as is_going",
+             select exists (select 1 from given_up) as is_cut_off,
+               not exists (select 1 from run) as is_free,
+               coalesce((select is_going from run), false) as is_going,
+               coalesce((select is_stopping from run), false) as is_stopping",
             &[(&id, Type::UUID)],
         )
         .await?;
-    Ok(match (row.get("is_cut_off"), row.get("is_going")) {
-        (true, _) => Standing::CutOff,
-        (false, true) => Standing::Going,
-        (false, false) => Standing::Whole,
+    let is = |name: &str| row.get::<_, bool>(name);
+    Ok(match (is("is_cut_off"), is("is_free"), is("is_going"), is("is_stopping")) {
+        (true, ..) => Standing::CutOff,
+        (false, true, ..) => Standing::Free,
+        (false, false, true, true) => Standing::Stopping,
+        (false, false, true, false) => Standing::Going,
+        (false, false, false, _) => Standing::Whole,
     })
 }
 
@@ -150,7 +153,7 @@ pub(crate) async fn append(
                 (&events, Type::JSON),
                 (&content, Type::TEXT),
                 (&sources, Type::JSONB),
-                (&batch.has_failed, Type::BOOL),
+                (&batch.is_void, Type::BOOL),
                 (&markers, Type::JSONB),
             ],
         )

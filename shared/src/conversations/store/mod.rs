@@ -168,7 +168,15 @@ with settled as (
       from messages
       where conversation_id = kept.conversation_id and role = 'user' and seq > kept.seq)
     or kept.id is null and response_content = '' and (
-      $3 is not null or not exists (select 1 from messages where id = $2))
+      $3 is null and not exists (select 1 from messages where id = $2)
+      or exists (
+        select 1
+        from messages as asked
+        where asked.id = $3 and not exists (
+          select 1
+          from messages as since
+          where since.conversation_id = asked.conversation_id and since.seq > asked.seq
+            and since.created_at > response_timestamp)))
   ) as is_new
   from interaction_logs as log
   left join messages as kept on kept.id = log.id
