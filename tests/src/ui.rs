@@ -343,10 +343,12 @@ async fn a_chat_whose_name_cannot_be_read_has_nothing_to_resume_or_stop() {
     let (env, _) = bundle("Every four hours [1].").await;
     let router = support::router(env);
     let key = [FRONT];
-    let resume = "/api/chat/%ff/stream?user_id=ada";
-    let reply = support::call(&router, "GET", resume, &key, Value::Null).await;
-    assert_eq!((reply.status, reply.text.as_str()), (204, ""));
-    let stop = "/api/chat/%ff/stop?user_id=ada";
-    let reply = support::call(&router, "POST", stop, &key, Value::Null).await;
-    assert_eq!((reply.status, reply.json()), (200, json!({ "success": true })));
+    for name in ["%ff", "%00"] {
+        let resume = format!("/api/chat/{name}/stream?user_id=ada");
+        let reply = support::call(&router, "GET", &resume, &key, Value::Null).await;
+        assert_eq!((reply.status, reply.text.as_str()), (204, ""));
+        let stop = format!("/api/chat/{name}/stop?user_id=ada");
+        let reply = support::call(&router, "POST", &stop, &key, Value::Null).await;
+        assert_eq!((reply.status, reply.json()), (200, json!({ "success": true })));
+    }
 }
