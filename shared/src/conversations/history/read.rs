@@ -90,14 +90,19 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &ListQuery) -> Result<Page> 
     // for it. Filter and count are looked at only for as many rows as it takes.
     let sql = with_owner!(
         ", beginning as (
-           select distinct on (conversation_id)
+           select distinct on (coalesce(client_id, conversation_id::text))
              conversation_id as id, exchange ->> 'question' as question,
              began_at as created_at, began_at as last_message_at
            from runs
            where owner = $7 and owner <> '' and ended_at is null and not is_deleted
              and conversation_id is not null
-             and not exists (select 1 from conversations where id = conversation_id)
-           order by conversation_id, began_at
+             and not exists (
+               select 1
+               from conversations
+               where id = conversation_id
+                 or user_id = (select id from owner)
+                   and conversations.client_id = runs.client_id)
+           order by coalesce(client_id, conversation_id::text), began_at
          ), theirs as (
            (
              select id, title, null as question, created_at, last_message_at

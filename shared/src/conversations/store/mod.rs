@@ -186,7 +186,10 @@ with settled as (
   where id in (select id from settled where is_new)
 ), unsaid as (
   delete from messages
-  where exists (select 1 from settled where is_new and (messages.id = $1 or asks_too and messages.id = $2))
+  where exists (
+    select 1
+    from settled
+    where is_new and (messages.id = $1 or asks_too and messages.id = $2))
 ), logged as (
   update interaction_logs
   set response_content = $5, sources = $7, response_timestamp = $9, response_time_ms = $10,
