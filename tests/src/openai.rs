@@ -476,8 +476,12 @@ async fn an_answer_that_broke_off_and_is_sent_again_is_asked_in_its_place() {
     let body = with(asking(OIL), &json!({ "metadata": metadata }));
     model.reply(Said::Cut(texts(&["Every four "])));
     assert_eq!(attempt(&env, "0", body.clone()).await.rest().await.status, 503);
+    // A second attempt comes to nothing at all.
+    let mute = env.clone().with("BOOK_SHELF", "/nowhere/book.shelf");
+    let nothing = attempt(&mute, "1", body.clone()).await.rest().await;
+    assert_eq!(nothing.status, 503, "{}", nothing.text);
     model.reply(Said::says(&["Every four hours, always [1]."]));
-    let again = attempt(&env, "1", body).await.rest().await;
+    let again = attempt(&env, "2", body).await.rest().await;
     assert!(again.text.contains("always"), "{}", again.text);
     let path =
         format!("/api/v1/conversations/{}?user_id=ann", made["id"].as_str().unwrap());

@@ -68,6 +68,8 @@ pub enum Again {
     Last,
     /// It is this message of the conversation.
     At(Uuid),
+    /// It was sent again by itself, and is this message, whose answer was cut off.
+    Resent(Uuid),
     /// It is the message that its client calls so, or else the last one, if that has the same
     /// words.
     Called(String),

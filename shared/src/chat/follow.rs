@@ -58,7 +58,7 @@ pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<boo
 pub(super) async fn standing(db: &Pool, call: &Call, id: Uuid) -> Standing {
     let since = Instant::now();
     loop {
-        let found = call.within(runs::give_up(db, id)).await.unwrap_or_else(|err| {
+        let found = call.within(runs::standing(db, id)).await.unwrap_or_else(|err| {
             tracing::warn!(cause = err.chain(), "an answer was joined as it is");
             Standing::Whole
         });

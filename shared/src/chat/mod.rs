@@ -225,7 +225,7 @@ pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> 
                 (Thread::New, Some(made)) => Thread::Known(made),
                 (thread, _) => thread,
             },
-            again: Again::At(started.question_id),
+            again: Again::Resent(started.question_id),
             promised: false,
             ..ask
         },

@@ -136,11 +136,14 @@ impl Question {
             return Ok(());
         }
         let until = match &self.again {
-            Again::At(question) => Some(QuestionRef::Message(*question)),
+            Again::At(question) | Again::Resent(question) => {
+                Some(QuestionRef::Message(*question))
+            }
             Again::Called(name) | Again::Edited(name) => Some(QuestionRef::Called(name)),
             Again::Last | Again::No => None,
         };
-        if self.again != Again::No {
+        // What was sent again finds kept what it replaces; what is being written is its equal.
+        if !matches!(self.again, Again::No | Again::Resent(_)) {
             self.stop_predecessor(db).await;
         }
         let memory = store::recall(db, &self.owner, &self.thread, until, MEMORY_CHARS);

@@ -245,22 +245,20 @@ struct Pending {
     spent: Usage,
     /// Characters of the answer so far.
     chars: usize,
-    /// Whether a conversation keeps what there is when the answer is cut off, with a word of it
-    /// and without.
-    is_kept: [bool; 2],
-    /// Whether a question is kept of which nothing came.
+    /// Whether a conversation keeps what there is when the answer is cut off …
+    is_kept: bool,
+    /// … and whether it keeps a question to which there is no word of an answer: because its
+    /// reader was promised so, or because it was there before.
     is_promised: bool,
     is_over: bool,
 }
 
 impl Pending {
     fn of(exchange: &Exchange) -> Self {
-        let with_words = exchange.conversation_id.is_some();
-        let without = with_words && exchange.replaces.is_none();
         Self {
             batch: Batch { first: 1, ..Batch::default() },
-            is_kept: [with_words, without],
-            is_promised: exchange.status != Status::Failed,
+            is_kept: exchange.conversation_id.is_some(),
+            is_promised: exchange.status != Status::Failed || exchange.replaces.is_some(),
             ..Self::default()
         }
     }
@@ -285,11 +283,11 @@ impl Pending {
             _ => {}
         }
         self.is_over = event.is_last();
-        let [with_words, without] = self.is_kept;
-        let is_kept = if self.chars > 0 { with_words } else { without };
         self.batch.is_void = match event {
-            Event::Failed(_) => !is_kept || self.chars == 0 && !self.is_promised,
-            Event::Done(answer) => answer.stopped && !is_kept,
+            Event::Failed(_) => !self.is_kept || self.chars == 0 && !self.is_promised,
+            Event::Done(answer) => {
+                answer.stopped && (!self.is_kept || answer.saved == Some(false))
+            }
             _ => false,
         };
         self.batch.events.push(json!(event));

@@ -86,3 +86,23 @@ async fn who_sends_a_message_again_can_stop_its_answer() {
     assert_eq!(settled(&house, &id).await, "stopped");
     drop(first);
 }
+
+#[tokio::test]
+async fn however_many_send_a_cut_off_message_again_it_is_asked_once_more() {
+    let model = Fake::start();
+    let house = House::asking(&model).await;
+    let (_steps, cut, id) = house.half_told(&model).await;
+    drop(cut);
+    assert_eq!(settled(&house, &id).await, "stopped");
+    model.reply(Said::says(&["Every four hours, always [1]."]));
+    let all = futures_util::future::join_all((0..6).map(|_| house.create(OIL))).await;
+    for again in &all {
+        assert_eq!(thread(again), id);
+        assert_eq!(text(&items(again)[1]), "Every four hours, always.");
+    }
+    assert_eq!(
+        (house.count("conversations").await, house.count("messages").await),
+        (1, 2)
+    );
+    assert_eq!(model.requests().len(), 2);
+}

@@ -89,7 +89,7 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &ListQuery) -> Result<Page> 
     // One that is only beginning counts among those that are kept: the last one may have to go
     // for it. Filter and count are looked at only for as many rows as it takes.
     let sql = with_owner!(
-        ", beginning as (
+        ", begun as (
            select distinct on (coalesce(client_id, conversation_id::text))
              conversation_id as id, exchange ->> 'question' as question,
              began_at as created_at, began_at as last_message_at
@@ -103,6 +103,8 @@ pub async fn list(db: &Pool, owner: &Owner, wanted: &ListQuery) -> Result<Page> 
                  or user_id = (select id from owner)
                    and conversations.client_id = runs.client_id)
            order by coalesce(client_id, conversation_id::text), began_at
+         ), beginning as (
+           select distinct on (id) * from begun order by id, created_at
          ), theirs as (
            (
              select id, title, null as question, created_at, last_message_at

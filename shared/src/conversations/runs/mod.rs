@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 pub(super) use self::settle::settle_or_log;
-pub(crate) use self::write::{append, discard, give_up};
+pub(crate) use self::{
+    read::standing,
+    write::{append, discard},
+};
 pub use self::{
     read::{find, going, news, running, stop},
     settle::{Lapsed, forget, settle},
@@ -61,9 +64,10 @@ pub(crate) enum Standing {
     Going,
     /// It is being stopped.
     Stopping,
-    /// It was stopped, or broke off, and what there was is kept.
+    /// It was stopped, or broke off: what there is, of it or of the one that it was to replace, is
+    /// kept.
     CutOff,
-    /// It came to nothing, or an equal request has taken its key meanwhile.
+    /// It came to nothing, and the key with it.
     Free,
     /// It is told to its end.
     Whole,

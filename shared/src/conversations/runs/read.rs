@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{LEASE_SECONDS, News, columns_so_far, exchange, so_far};
+use super::{LEASE_SECONDS, News, Standing, columns_so_far, exchange, so_far};
 use crate::{
     Error, Result,
     conversations::{Exchange, Owner, account::owner_key, nul::clean},
@@ -95,6 +95,34 @@ pub async fn news(db: &Pool, id: Uuid, seen: i32) -> Result<Option<News>> {
         }
     }
     Ok(Some(News { batches, is_over, is_lapsed }))
+}
+
+/// What became of an answer that an equal request has started.
+pub(crate) async fn standing(db: &Pool, id: Uuid) -> Result<Standing> {
+    let row = db
+        .query_typed_opt(
+            "select
+               ended_at is null as is_going,
+               is_stopping,
+               request_key is not null as has_key,
+               coalesce(
+                 status in ('stopped', 'interrupted'),
+                 ended_at is not null and exchange ->> 'replaces' is not null) as is_cut_off
+             from runs
+             left join messages on messages.id = runs.id
+             where runs.id = $1 and not is_deleted",
+            &[(&id, Type::UUID)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(Standing::Free) };
+    let is = |name: &str| row.get::<_, bool>(name);
+    Ok(match (is("is_cut_off"), is("is_going"), is("is_stopping"), is("has_key")) {
+        (true, ..) => Standing::CutOff,
+        (false, true, true, _) => Standing::Stopping,
+        (false, true, false, _) => Standing::Going,
+        (false, false, _, true) => Standing::Whole,
+        (false, false, _, false) => Standing::Free,
+    })
 }
 
 /// Asks whoever makes the answer to stop. Says whether there is anything left to stop; `None`

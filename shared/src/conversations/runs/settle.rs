@@ -106,7 +106,8 @@ async fn end(db: &Pool, id: Uuid) -> Result<()> {
         "update runs
          set ended_at = clock_timestamp(),
            request_key = case
-             when exists (select 1 from messages where messages.id = runs.id) then request_key
+             when exchange ->> 'replaces' is not null
+               or exists (select 1 from messages where messages.id = runs.id) then request_key
            end,
            exchange = case when is_deleted then '{}' else exchange end
          where id = $1",

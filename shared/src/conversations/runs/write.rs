@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Batch, Heartbeat, Standing};
+use super::{Batch, Heartbeat};
 use crate::{
     Result,
     conversations::{
@@ -25,7 +25,7 @@ const TOLD_SECONDS: f64 = 15.0;
 /// Opens the run of an exchange that has no answer yet. With a `key`, and a run that was opened
 /// with an equal one by the same owner a moment ago, it is that run's id that is returned, and
 /// nothing is opened, unless the conversation has gone on since; a request that `joins` no other
-/// takes the key over instead.
+/// takes the key over instead, and so does one that replaces what was cut off.
 pub async fn open(
     db: &Pool,
     exchange: &Exchange,
@@ -45,6 +45,12 @@ pub async fn open(
                    where owner = $2 and request_key = $3 and id <> $1 and (
                      began_at < clock_timestamp() - make_interval(secs => $4)
                      or ended_at < clock_timestamp() - make_interval(secs => $8)
+                     or $9 and exists (
+                       select 1
+                       from messages
+                       where messages.id = runs.id and status in ('stopped', 'interrupted'))
+                     or $9 and ended_at is not null and exchange ->> 'replaces' is not null
+                       and not exists (select 1 from messages where messages.id = runs.id)
                      or exists (
                        select 1
                        from runs as newer
@@ -66,6 +72,7 @@ pub async fn open(
                     (&exchange.client_id, Type::TEXT),
                     (&record, Type::JSONB),
                     (&TOLD_SECONDS, Type::FLOAT8),
+                    (&exchange.replaces.is_some(), Type::BOOL),
                 ],
             ),
             (
@@ -76,40 +83,6 @@ pub async fn open(
         .await?;
     let found: Option<Uuid> = found.first().map(|row| row.get(0));
     Ok(found.filter(|id| *id != exchange.id))
-}
-
-/// What became of an answer that an equal request has started. From one that was stopped or broke
-/// off the key is taken, so that the request is asked anew.
-pub(crate) async fn give_up(db: &Pool, id: Uuid) -> Result<Standing> {
-    let row = db
-        .query_typed_one(
-            "with given_up as (
-               update runs
-               set request_key = null
-               from messages
-               where runs.id = $1 and messages.id = $1 and request_key is not null
-                 and messages.status in ('stopped', 'interrupted')
-               returning 1
-             ), run as (
-               select is_stopping, ended_at is null as is_going
-               from runs
-               where id = $1 and request_key is not null
-             )
-             select exists (select 1 from given_up) as is_cut_off,
-               not exists (select 1 from run) as is_free,
-               coalesce((select is_going from run), false) as is_going,
-               coalesce((select is_stopping from run), false) as is_stopping",
-            &[(&id, Type::UUID)],
-        )
-        .await?;
-    let is = |name: &str| row.get::<_, bool>(name);
-    Ok(match (is("is_cut_off"), is("is_free"), is("is_going"), is("is_stopping")) {
-        (true, ..) => Standing::CutOff,
-        (false, true, ..) => Standing::Free,
-        (false, false, true, true) => Standing::Stopping,
-        (false, false, true, false) => Standing::Going,
-        (false, false, false, _) => Standing::Whole,
-    })
 }
 
 /// Adds events and renews the lease. `known`: members of the exchange that are known by now.
@@ -165,9 +138,20 @@ pub(crate) async fn append(
     })
 }
 
-/// Forgets a run whose question was refused before there was anything to tell.
+/// Forgets a run whose question was refused before there was anything to tell. One that was to
+/// replace another only ends: an equal request must still find what there is.
 pub(crate) async fn discard(db: &Pool, id: Uuid) -> Result<()> {
-    db.execute_typed("delete from runs where id = $1", &[(&id, Type::UUID)])
-        .await
-        .map(drop)
+    db.execute_typed(
+        "with left_over as (
+           update runs
+           set ended_at = clock_timestamp()
+           where id = $1 and exchange ->> 'replaces' is not null
+           returning id
+         )
+         delete from runs
+         where id = $1 and not exists (select 1 from left_over)",
+        &[(&id, Type::UUID)],
+    )
+    .await
+    .map(drop)
 }
