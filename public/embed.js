@@ -44,7 +44,7 @@
   const tip = make('button', { type: 'button', className: 'tip', hidden: true, textContent: ask, onclick: () => open(text) });
   const dialog = make('dialog', { ariaLabel: label, onclose: closed });
   // Behind the frame, for when the browser may not show it.
-  const shut = make('button', { type: 'button', className: 'shut', textContent: '✕', ariaLabel: 'Close', onclick: () => dialog.close() });
+  const shut = make('button', { type: 'button', className: 'shut', textContent: '✕', ariaLabel: 'Close', onclick: () => close() });
   const away = make('a', { href: home.href, target: '_blank', rel: 'noopener', textContent: `${label} ↗` });
   for (const it of [button, tip]) it.onpointerdown = (event) => event.preventDefault(); // keeps the selection
   const chat = make('lectern-chat', { lang });
@@ -88,6 +88,12 @@
     say('focus', { at });
   }
 
+  // At once: the page may be left before the event comes.
+  function close() {
+    dialog.close();
+    remember();
+  }
+
   function closed() {
     button.hidden = false;
     button.ariaExpanded = false;
@@ -100,7 +106,7 @@
 
   addEventListener('message', ({ source, origin, data }) => {
     if (!frame || source !== frame.contentWindow || origin !== home.origin) return;
-    if (data?.type === 'lectern:close') dialog.close();
+    if (data?.type === 'lectern:close') close();
     if (data?.type !== 'lectern:ready') return;
     const isQuiet = !dialog.contains(shadow.activeElement);
     isReady = shut.hidden = away.hidden = true;
@@ -109,8 +115,8 @@
     dress();
     tell(isQuiet);
   });
-  addEventListener('keydown', (event) => event.key === 'Escape' && !event.defaultPrevented && dialog.close());
-  addEventListener('hashchange', () => narrow.matches && dialog.close()); // a source on this page
+  addEventListener('keydown', (event) => event.key === 'Escape' && !event.defaultPrevented && close());
+  addEventListener('hashchange', () => narrow.matches && close()); // a source on this page
 
   // ---- The book's colours and font ----
 
