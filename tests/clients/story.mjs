@@ -1,5 +1,6 @@
 // What the JavaScript clients' tests share: stories, the question, and the answer to compare with.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 
 export const QUESTION = 'How do I ingest a book?';
 export const KEY = 'the internal key';
@@ -52,4 +53,13 @@ export async function eventSource() {
   globalThis.window = globalThis;
   globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
   return (await import('@microsoft/fetch-event-source')).fetchEventSource;
+}
+
+/** A new reader's headers. */
+export async function account(base) {
+  const body = JSON.stringify({ email: `${randomUUID()}@book.example`, password: 'correct horse battery' });
+  const post = (path) => fetch(`${base}/api/v1/auth/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  await post('register');
+  const { access_token: token } = await (await post('login')).json();
+  return { authorization: `Bearer ${token}` };
 }

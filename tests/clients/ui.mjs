@@ -1,7 +1,7 @@
 // The AI SDK's chat transport (what `useChat` stands on) against a running Lectern: ui.mjs 6|7 WHOLE BROKEN SLOW
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { KEY, QUESTION, isUuid, simple, tell } from './story.mjs';
+import { KEY, QUESTION, account, isUuid, simple, tell } from './story.mjs';
 
 const [version, whole, broken, slow] = process.argv.slice(2);
 const { DefaultChatTransport, readUIMessageStream } = await import(`ai${version}`);
@@ -14,15 +14,6 @@ async function read(stream, seen = () => {}) {
   let message;
   for await (message of readUIMessageStream({ stream, terminateOnError: true })) seen(message);
   return message;
-}
-
-/** A new reader's headers. */
-async function account(base) {
-  const body = JSON.stringify({ email: `${randomUUID()}@book.example`, password: 'correct horse battery' });
-  const post = (path) => fetch(`${base}/api/v1/auth/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-  await post('register');
-  const { access_token: token } = await (await post('login')).json();
-  return { authorization: `Bearer ${token}` };
 }
 
 /** A chat with an answer that takes its time, of which there is some text already. */

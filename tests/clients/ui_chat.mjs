@@ -1,7 +1,7 @@
 // The AI SDK's chat itself (what `useChat` shows) against a running Lectern: ui_chat.mjs 6|7 WHOLE BROKEN SLOW
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { QUESTION, simple, tell } from './story.mjs';
+import { QUESTION, account, simple, tell } from './story.mjs';
 
 const [version, whole, broken, slow] = process.argv.slice(2);
 const { AbstractChat, DefaultChatTransport } = await import(`ai${version}`);
@@ -43,15 +43,6 @@ class Chat extends AbstractChat {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-/** A new reader's headers. */
-async function account(base) {
-  const body = JSON.stringify({ email: `${randomUUID()}@book.example`, password: 'correct horse battery' });
-  const post = (path) => fetch(`${base}/api/v1/auth/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-  await post('register');
-  const { access_token: token } = await (await post('login')).json();
-  return { authorization: `Bearer ${token}` };
 }
 
 const textOf = ({ parts }) => parts.filter(({ type }) => type === 'text').map(({ text }) => text).join('');

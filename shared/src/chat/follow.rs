@@ -4,12 +4,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Event, Failure, Started, recorder::OUTAGE};
 use crate::{
     App, Error, Result,
-    call::Call,
+    call::{Call, Tasks},
     conversations::{
         Owner,
         runs::{self, Lapsed, News, Standing},
@@ -23,7 +24,8 @@ const EVERY: Duration = Duration::from_millis(150);
 /// How soon after its connection broke an answer is stopped and kept, by its own instance …
 const BREAKING: Duration = Duration::from_millis(500);
 
-/// … and by another one, that hears of it through the log.
+/// … and by another one, that hears of it through the log. For so long the platform is kept
+/// waiting for a wish to stop, too.
 const STOPPING: Duration = Duration::from_secs(2);
 
 /// The answer of this run from its event after `told` on, by whichever instance it is or was
@@ -45,32 +47,65 @@ pub async fn resume(
     Ok(started)
 }
 
-/// Asks the instance that writes, through the log, to stop this run. Says whether there is anything
-/// left to stop; errors as of [`resume`].
+/// Asks the instance that writes, through the log, to stop this run. Says whether there is
+/// anything left to stop; errors as of [`resume`].
 pub async fn stop(app: &App, call: &Call, owner: &Owner, id: Uuid) -> Result<bool> {
     let db = app.db().await?;
     call.within(found(id, || runs::stop(db, owner, id))).await
 }
 
-/// What became of the answer that an equal request has started. One that may be about to be
-/// stopped, because its first connection has just broken, is waited for a moment. A database
-/// that is away leaves it as it was found.
-pub(super) async fn standing(db: &Pool, call: &Call, id: Uuid) -> Standing {
-    let since = Instant::now();
-    loop {
-        let found = call.within(runs::standing(db, id)).await.unwrap_or_else(|err| {
-            tracing::warn!(cause = err.chain(), "an answer was joined as it is");
-            Standing::Whole
-        });
-        let patience = match found {
-            Standing::Going => BREAKING,
-            Standing::Stopping => STOPPING,
-            _ => return found,
-        };
-        if since.elapsed() > patience {
-            return found;
+/// Whoever makes an answer for an equal request, in this instance or another one.
+pub(super) struct Elsewhere {
+    db: &'static Pool,
+    owner: Owner,
+    tasks: Tasks,
+}
+
+impl Elsewhere {
+    pub(super) fn new(db: &'static Pool, owner: Owner, call: &Call) -> Self {
+        Self { db, owner, tasks: call.tasks.clone() }
+    }
+
+    /// What became of the answer that an equal request has started. One that may be about to be
+    /// stopped, because its first connection has just broken, is waited for a moment. A database
+    /// that is away leaves it as it was found.
+    pub(super) async fn standing(&self, call: &Call, id: Uuid) -> Standing {
+        let since = Instant::now();
+        loop {
+            let found =
+                call.within(runs::standing(self.db, id)).await.unwrap_or_else(|err| {
+                    tracing::warn!(cause = err.chain(), "an answer was joined as it is");
+                    Standing::Whole
+                });
+            let patience = match found {
+                Standing::Going => BREAKING,
+                Standing::Stopping => STOPPING,
+                _ => return found,
+            };
+            if since.elapsed() > patience {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    /// What stops the answer when it is cancelled, unless it is `over` by then.
+    pub(super) fn stop(self, id: Uuid, over: CancellationToken) -> CancellationToken {
+        let Self { db, owner, tasks } = self;
+        let hung_up = CancellationToken::new();
+        let stop = hung_up.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = over.cancelled() => return,
+                () = hung_up.cancelled() => {}
+            }
+            let stopped = tokio::time::timeout(STOPPING, runs::stop(db, &owner, id));
+            if let Err(err) = stopped.await.unwrap_or(Err(Error::Timeout)) {
+                tracing::warn!(cause = err.chain(), "an answer was not stopped");
+            }
+        });
+        stop
     }
 }
 

@@ -37,7 +37,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use self::recorder::{Log, Recording};
 pub use self::{
     ask::{Again, Ask, Key},
     cite::Marker,
@@ -45,14 +44,14 @@ pub use self::{
     follow::{resume, stop},
     sources::Source,
 };
+use self::{
+    follow::Elsewhere,
+    recorder::{Log, Recording},
+};
 use crate::{
     App, Error, Result,
-    call::{Call, Tasks},
-    conversations::{
-        Exchange, Owner, Thread,
-        runs::{self, Standing},
-    },
-    db::Pool,
+    call::Call,
+    conversations::{Exchange, Thread, runs::Standing},
 };
 
 /// An answer on its way.
@@ -154,34 +153,6 @@ impl Started {
     }
 }
 
-/// Whoever makes an answer for an equal request, in this instance or another one.
-struct Elsewhere {
-    db: &'static Pool,
-    owner: Owner,
-    tasks: Tasks,
-}
-
-impl Elsewhere {
-    /// What stops the answer when it is cancelled, unless it is `over` by then.
-    fn stop(self, id: Uuid, over: CancellationToken) -> CancellationToken {
-        let Self { db, owner, tasks } = self;
-        let hung_up = CancellationToken::new();
-        let stop = hung_up.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                () = over.cancelled() => return,
-                () = hung_up.cancelled() => {}
-            }
-            let stopped = tokio::time::timeout(STOPPING, runs::stop(db, &owner, id));
-            if let Err(err) = stopped.await.unwrap_or(Err(Error::Timeout)) {
-                tracing::warn!(cause = err.chain(), "an answer was not stopped");
-            }
-        });
-        stop
-    }
-}
-
 /// Where the events of an answer go: to the reader, who may have left, which is no reason to
 /// stop; and to the run log.
 #[derive(Clone)]
@@ -207,9 +178,6 @@ impl Events {
     }
 }
 
-/// How long the platform is kept waiting for a wish to stop.
-const STOPPING: Duration = Duration::from_secs(2);
-
 /// The most by which the run log may delay the first word.
 const OPENING: Duration = Duration::from_millis(5);
 
@@ -219,7 +187,7 @@ const OPENING: Duration = Duration::from_millis(5);
 pub async fn start(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
     let started = begin(app, call, ask.clone()).await?;
     let Some(maker) = &started.elsewhere else { return Ok(started) };
-    let ask = match follow::standing(maker.db, call, started.message_id).await {
+    let ask = match maker.standing(call, started.message_id).await {
         Standing::CutOff => Ask {
             thread: match (ask.thread, started.conversation) {
                 (Thread::New, Some(made)) => Thread::Known(made),
@@ -244,8 +212,7 @@ async fn begin(app: &'static App, call: &Call, ask: Ask) -> Result<Started> {
     let log = match recorder::record(app, call, &question, key).await? {
         Recording::Joined(id) => {
             let joined = resume(app, call, &question.owner, id, 0).await?;
-            let (db, tasks) = (app.db().await?, call.tasks.clone());
-            let maker = Elsewhere { db, owner: question.owner, tasks };
+            let maker = Elsewhere::new(app.db().await?, question.owner, call);
             return Ok(Started { elsewhere: Some(maker), ..joined });
         }
         Recording::Off => None,

@@ -54,11 +54,11 @@ pub(super) fn owner_key(owner: &Owner) -> String {
     }
 }
 
-/// A user that a trusted server names for the first time gets an account.
+/// A user that a trusted server names for the first time gets an account, with the id `$3`.
 pub(super) const ACCOUNT: &str = "
 insert into users (id, issuer, subject)
-select $1, 'service', $3
-where $3 is not null and not exists (select 1 from users where id = $2)
+select $3, 'service', $2
+where $2 is not null and not exists (select 1 from users where id = $1)
 on conflict (issuer, subject) do nothing";
 
 /// Saves of one user queue up here. It must be a statement of its own: the next one takes its

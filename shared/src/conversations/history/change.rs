@@ -38,18 +38,13 @@ async fn make(
     let Some((user_id, subject)) = key(owner)? else {
         return Err(Error::Unauthorized);
     };
+    let reader: Params<'_> =
+        &[(&user_id, Type::UUID), (&subject, Type::TEXT), (&new_user, Type::UUID)];
     let others = KEPT_PER_USER - 1;
     let [_, _, made] = db
         .in_one_flight([
-            (
-                ACCOUNT,
-                &[
-                    (&new_user, Type::UUID),
-                    (&user_id, Type::UUID),
-                    (&subject, Type::TEXT),
-                ],
-            ),
-            (LOCK, &[(&user_id, Type::UUID), (&subject, Type::TEXT)]),
+            (ACCOUNT, reader),
+            (LOCK, &reader[..2]),
             (
                 CREATE,
                 &[

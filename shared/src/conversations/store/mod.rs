@@ -15,7 +15,10 @@ use super::{
     nul::{clean, clean_json},
     title,
 };
-use crate::{Error, Result, db::Pool};
+use crate::{
+    Error, Result,
+    db::{Params, Pool},
+};
 
 /// What a save did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,19 +68,14 @@ pub async fn save(
     let usage = clean_json(&exchange.usage);
     let metadata = clean_json(&exchange.metadata);
     let took_ms = log::took_ms(exchange);
+    let reader: Params<'_> =
+        &[(&user_id, Type::UUID), (&subject, Type::TEXT), (&new_user, Type::UUID)];
     let others = KEPT_PER_USER - 1;
 
     let [_, _, _, saved] = db
         .in_one_flight([
-            (
-                ACCOUNT,
-                &[
-                    (&new_user, Type::UUID),
-                    (&user_id, Type::UUID),
-                    (&subject, Type::TEXT),
-                ],
-            ),
-            (LOCK, &[(&user_id, Type::UUID), (&subject, Type::TEXT)]),
+            (ACCOUNT, reader),
+            (LOCK, &reader[..2]),
             (
                 SUPERSEDE,
                 &[
