@@ -96,7 +96,11 @@ impl Splitter<'_> {
         if matches!(block.kind, Kind::Definitions | Kind::Repeat) {
             return self.leave_out(block.kind == Kind::Definitions);
         }
-        let Some(whole) = self.trimmed(block.range.clone()) else { return };
+        let Some(mut whole) = self.trimmed(block.range.clone()) else { return };
+        if holds_fence(block) && !quote_marks(self.source, whole.range.start).is_empty() {
+            // Its first line has lost the marks that its other lines have.
+            whole.reserve = FENCE;
+        }
         let has_open_fence = block.has_open_fence();
         if !has_open_fence {
             if self.joins(&whole) {
@@ -106,7 +110,7 @@ impl Splitter<'_> {
             // tables stay whole while they can.
             let is_flowing = matches!(block.kind, Kind::Prose | Kind::Container);
             let introduced = is_flowing && self.room() < LIMIT;
-            if self.size(&whole) <= LIMIT && !introduced {
+            if self.size(&whole) + whole.reserve <= LIMIT && !introduced {
                 return self.push(whole);
             }
         }
@@ -147,7 +151,7 @@ impl Splitter<'_> {
             tail: format!("\n{margin}{marks}"),
             is_open: !is_closed,
             // Without its list, a closing line may stand too far in to close.
-            reserve: if margin.is_empty() { 0 } else { 16 },
+            reserve: if margin.is_empty() { 0 } else { FENCE },
         };
         self.add_lines(block, &frame);
     }
@@ -410,14 +414,38 @@ fn byte_at(text: &str, code_points: usize) -> usize {
     text.char_indices().nth(code_points).map_or(text.len(), |(at, _)| at)
 }
 
-/// A text that was cut in the middle may read as if it opened a fence; then it is closed.
+/// Room for what a fence may need around a piece, in code points.
+const FENCE: usize = 16;
+
+/// The marks of a quotation before the middle of a line; empty if there is anything else.
+fn quote_marks(source: &str, at: usize) -> &str {
+    let line = source[..at].rfind('\n').map_or(0, |it| it + 1);
+    let marks = &source[line..at];
+    let is_mark = marks.contains('>') && marks.chars().all(|c| c == '>' || c == ' ');
+    if is_mark { marks } else { "" }
+}
+
+fn holds_fence(block: &Block) -> bool {
+    matches!(block.kind, Kind::Fence(_)) || block.children.iter().any(holds_fence)
+}
+
+/// A text that was cut in the middle may read as if it opened a fence; then it is closed. One
+/// that begins behind the marks of a quotation may open one in its first line, which the marks of
+/// the next lines would end; then it gets them back.
 fn close_fence(source: &str, piece: &mut Piece) {
-    let text = piece.text(source);
+    let mut text = piece.text(source);
     if !text.contains("```") && !text.contains("~~~") {
         return;
     }
-    let last = super::markdown::blocks(&text, 0).into_iter().next_back();
-    if let Some(Fence { margin, marks, .. }) = last.as_ref().and_then(open_fence) {
+    let mut blocks = super::markdown::blocks(&text, 0);
+    let marks = quote_marks(source, piece.range.start);
+    let is_broken = blocks.len() > 1 && blocks.first().and_then(open_fence).is_some();
+    if is_broken && piece.lead.is_empty() && count(&text) + count(marks) <= LIMIT {
+        marks.clone_into(&mut piece.lead);
+        text = piece.text(source);
+        blocks = super::markdown::blocks(&text, 0);
+    }
+    if let Some(Fence { margin, marks, .. }) = blocks.last().and_then(open_fence) {
         piece.tail.extend(["\n", margin.as_str(), marks.as_str()]);
     }
 }
@@ -482,6 +510,14 @@ mod tests {
         let parts = split(&format!("> ~~~~ js\n{code}> ~~~~\n"));
         assert!(parts[0].ends_with(";\n> ~~~~"), "{}", parts[0]);
         assert!(parts[1].starts_with("> ~~~~js\n> let x"), "{}", parts[1]);
+    }
+
+    #[test]
+    fn a_fence_in_a_list_in_a_quotation_that_is_cut_keeps_its_marks() {
+        let (words, code) = ("x".repeat(1200), "y".repeat(600));
+        let list = format!("> 1. ~~~~\n>    {code}\n>    ~~~\n>    more\n>    ~~~~");
+        let pieces = split(&format!("> - {words}\n>\n{list}\n"));
+        assert_eq!(pieces.last(), Some(&list));
     }
 
     #[test]
